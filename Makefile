@@ -1,0 +1,49 @@
+# Everything here sets itself up: `make demo` and `make test` need only Python 3.11+ with venv, and make.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve test check bench lock format clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## make .venv and install everything, pinned and hashed, from requirements.lock
+
+$(STAMP): requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip --upgrade >/dev/null
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $(STAMP)
+
+demo: $(STAMP) ## the main job on real models: a good version is promoted, a bad one rolled back
+	$(BIN)/turnout demo
+
+serve: $(STAMP) ## API, worker and database in one process, on http://127.0.0.1:8000
+	$(BIN)/turnout serve
+
+test: $(STAMP) ## the whole test suite
+	$(BIN)/python -m pytest -n auto
+
+check: $(STAMP) ## everything a reviewer asks for short of the tests: format, lint, types, contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP) ## measure speed and memory; prints the table of benchmarks/README.md
+	$(BIN)/python -m benchmarks
+
+lock: $(STAMP) ## pin the newest allowed versions of all dependencies into requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
+	  --no-header --no-emit-index-url --no-emit-find-links --all-extras --group dev \
+	  pyproject.toml --output-file requirements.lock
+
+format: $(STAMP) ## format and mend what can be mended
+	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+clean: ## remove what the commands above have made
+	rm -rf .venv .turnout .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,159 @@
+"""The HTTP application: it wires routers, resources and pages together, and does nothing else."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import prometheus_client
+from fastapi import FastAPI, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import TypeAdapter
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.middleware import Middleware
+
+from turnout import db, migrations, telemetry
+from turnout.gateway.app import Gateway
+from turnout.gateway.routes import router as gateway
+from turnout.http import Clock, Problem, Resources, install_problem_handlers, system_clock
+from turnout.observations.routes import router as observations
+from turnout.registry.routes import router as registry
+from turnout.rollouts.routes import router as rollouts
+from turnout.settings import Settings
+from turnout.telemetry import RequestTelemetry
+from turnout.traffic.routes import router as traffic
+
+ROUTERS: Final = (registry, traffic, gateway, observations, rollouts)
+STATIC: Final = Path(__file__).parent / "static"
+DESCRIPTION: Final = """\
+Release control for machine-learning models: register versions, split traffic between them,
+measure how each turns out, and let a rollout promote the better one or take a bad one off the road.
+
+A first tour: `register_version`, `start_rollout`, then `show_rollout`; `promote_rollout` and
+`rollback_rollout` do by hand what the worker does by itself. Refusals are RFC 9457 problem
+documents that say what was wrong, where, and what would be right.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    ready: bool
+    database: bool
+    migrated: bool
+    splits_loaded: bool
+    recordings_buffered: int
+    recordings_shed: int
+
+
+def create_app(settings: Settings, engine: AsyncEngine, *, clock: Clock = system_clock) -> FastAPI:
+    sessions = db.sessions(engine)
+    running = Gateway(settings=settings, engine=engine, sessions=sessions, clock=clock)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await running.start()
+        try:
+            yield
+        finally:
+            await running.stop()
+
+    app = FastAPI(
+        title="Turnout",
+        version=version("turnout"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=settings.max_body_megabytes * 1_000_000,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+        generate_unique_id_function=lambda route: route.name,
+        middleware=[Middleware(RequestTelemetry)],
+    )
+    app.state.resources = Resources(settings=settings, sessions=sessions, clock=clock)
+    app.state.gateway = running
+    install_problem_handlers(app)
+    for router in ROUTERS:
+        app.include_router(router, prefix="/api/v1")
+    _add_operations(app, engine, running)
+    _add_documentation(app)
+    return app
+
+
+def _add_operations(app: FastAPI, engine: AsyncEngine, gateway: Gateway) -> None:
+    @app.get("/healthz", tags=["operation"], summary="Is the process alive?")
+    async def show_health() -> dict[str, str]:
+        """Answers as long as the process serves requests, whatever the database does."""
+        return {"status": "alive"}
+
+    @app.get("/readyz", tags=["operation"], summary="Can it serve?")
+    async def show_readiness(response: Response) -> Readiness:
+        """Answers 200 when the database is reachable, the migrations are applied and the splits
+        are loaded; else 503. Predictions go on by the last known split while it says 503."""
+        database, migrated = await _database_state(engine)
+        ready = database and migrated and gateway.keeper.loaded
+        response.status_code = 200 if ready else 503
+        return Readiness(
+            ready=ready,
+            database=database,
+            migrated=migrated,
+            splits_loaded=gateway.keeper.loaded,
+            recordings_buffered=gateway.recorder.buffered,
+            recordings_shed=gateway.recorder.shed,
+        )
+
+    @app.get("/metrics", tags=["operation"], summary="Prometheus metrics")
+    async def show_metrics() -> Response:
+        """The service's own metrics in the Prometheus text format."""
+        return Response(
+            prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST
+        )
+
+
+async def _database_state(engine: AsyncEngine) -> tuple[bool, bool]:
+    try:
+        async with asyncio.timeout(2):
+            return True, await migrations.current(engine) == migrations.head()
+    except Exception as error:  # noqa: BLE001  (any failure to ask means "not reachable")
+        telemetry.log.warning("database not reachable", error=repr(error))
+        return False, False
+
+
+def _add_documentation(app: FastAPI) -> None:
+    """Serve Swagger UI from the package: it works without the internet."""
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+
+    @app.get("/", include_in_schema=False)
+    async def open_documentation() -> RedirectResponse:
+        return RedirectResponse("/docs")
+
+    @app.get("/docs", include_in_schema=False)
+    async def show_documentation() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title="Turnout",
+            swagger_js_url="/static/swagger-ui/swagger-ui-bundle.js",
+            swagger_css_url="/static/swagger-ui/swagger-ui.css",
+            swagger_favicon_url="/static/swagger-ui/favicon-32x32.png",
+            swagger_ui_parameters={
+                "tryItOutEnabled": True,
+                "displayRequestDuration": True,
+                "docExpansion": "list",
+                "filter": True,
+            },
+        )
+
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = describe()
+        document["components"]["schemas"].setdefault(
+            "Problem", TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}")
+        )
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,96 @@
+"""The engine, the declarative base with its constraint names, and typed JSON columns."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final, final
+
+from pydantic import TypeAdapter
+from sqlalchemy import DateTime, Dialect, MetaData
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import (
+    AsyncEngine,
+    AsyncSession,
+    async_sessionmaker,
+    create_async_engine,
+)
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeDecorator
+
+Sessions = async_sessionmaker[AsyncSession]
+
+IDLE_IN_TRANSACTION_SECONDS: Final = 30
+"""A process stopped in the middle of a transaction loses it, and its row locks, after this long."""
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+        }
+    )
+    type_annotation_map = {datetime: DateTime(timezone=True)}  # noqa: RUF012
+
+
+@final
+class Json(TypeDecorator[Any]):
+    """JSONB that holds one value type: validated by the same adapter as the request body."""
+
+    impl = JSONB
+    cache_ok = True
+
+    def __init__(self, kind: Any) -> None:
+        super().__init__(none_as_null=True)
+        self.kind = kind
+        self._adapter: TypeAdapter[Any] = TypeAdapter(kind)
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        return None if value is None else self._adapter.dump_python(value, mode="json")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        return None if value is None else self._adapter.validate_python(value)
+
+
+def database_url(text: str) -> URL:
+    """Accept what people paste: `postgres://`, `postgresql://` or the asyncpg form."""
+    url = make_url(text)
+    if url.get_backend_name() not in {"postgres", "postgresql"}:
+        raise ValueError(
+            f"TURNOUT_DATABASE_URL must be a PostgreSQL address, such as"
+            f" postgresql://user:password@host:5432/turnout, not {url.drivername}://"
+        )
+    return url.set(drivername="postgresql+asyncpg")
+
+
+def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+    return create_async_engine(
+        database_url(url),
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        connect_args={
+            "timeout": 10,
+            "server_settings": {
+                "application_name": "turnout",
+                "jit": "off",
+                "timezone": "UTC",
+                "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_SECONDS * 1000),
+            },
+        },
+    )
+
+
+def sessions(engine: AsyncEngine) -> Sessions:
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+@asynccontextmanager
+async def transaction(sessions: Sessions) -> AsyncIterator[AsyncSession]:
+    """One unit of work outside a request: committed at the end, rolled back on any error."""
+    async with sessions() as session, session.begin():
+        yield session

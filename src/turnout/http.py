@@ -1,0 +1,285 @@
+"""What every router shares: session, clock, actor, paging, and refusals as problem documents."""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+import asyncpg
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.exceptions import HTTPException
+
+from turnout import telemetry
+from turnout.db import Sessions
+from turnout.errors import Refusal, Unavailable, Unprocessable
+from turnout.settings import Settings
+
+PROBLEM_TYPE = "application/problem+json"
+Item = TypeVar("Item")
+
+LOST_CONNECTION = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
+
+Clock = Callable[[], datetime]
+
+
+def system_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What the lifespan made and every request may use; `app.state.resources`."""
+
+    settings: Settings
+    sessions: Sessions
+    clock: Clock = system_clock
+
+
+def resources(request: Request) -> Resources:
+    found: Resources = request.app.state.resources
+    return found
+
+
+async def unit_of_work(
+    resources: Annotated[Resources, Depends(resources)],
+) -> AsyncIterator[AsyncSession]:
+    async with resources.sessions() as session, session.begin():
+        yield session
+
+
+def current_time(resources: Annotated[Resources, Depends(resources)]) -> datetime:
+    return resources.clock()
+
+
+def current_actor() -> str:
+    """Name who asks. Without keys the service is in development mode and knows nobody."""
+    return "developer"
+
+
+# scope="function" commits before the response is sent: a failing commit must answer 500, not 200.
+Session = Annotated[AsyncSession, Depends(unit_of_work, scope="function")]
+Now = Annotated[datetime, Depends(current_time)]
+Actor = Annotated[str, Depends(current_actor)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page of a list: at most `limit` items after the position `after`, if any."""
+
+    limit: int
+    after: tuple[str | int, ...] | None
+
+    def cursor(
+        self, rows: Sequence[Any], key: Callable[[Any], tuple[str | int, ...]]
+    ) -> str | None:
+        """Point behind the last of `rows`, when one more than `limit` was found."""
+        if len(rows) <= self.limit:
+            return None
+        position = json.dumps(key(rows[self.limit - 1])).encode()
+        return base64.urlsafe_b64encode(position).decode().rstrip("=")
+
+
+def page(
+    limit: Annotated[int, Query(ge=1, le=500, description="Items per page")] = 50,
+    cursor: Annotated[
+        str | None, Query(max_length=1000, description="`next_cursor` of the page before")
+    ] = None,
+) -> Page:
+    if cursor is None:
+        return Page(limit=limit, after=None)
+    try:
+        position = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", True))
+    except (binascii.Error, ValueError):
+        position = None
+    if not isinstance(position, list) or not all(isinstance(p, str | int) for p in position):
+        raise Unprocessable(
+            "cursor is not one that this service gave: use `next_cursor` of the page before",
+            field="query.cursor",
+        )
+    return Page(limit=limit, after=tuple(position))
+
+
+Paging = Annotated[Page, Depends(page)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing(Generic[Item]):
+    items: Sequence[Item]
+    next_cursor: str | None = None
+
+
+class StrictRequest(Request):
+    """A request whose JSON is JSON: Python's parser would let NaN and Infinity pass."""
+
+    async def json(self) -> Any:
+        text = (await self.body()).decode(errors="replace")
+
+        def refuse(constant: str) -> None:
+            raise json.JSONDecodeError(f"{constant} is not JSON", text, text.find(constant))
+
+        return json.loads(text, parse_constant=refuse)
+
+
+class StrictRoute(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handle(StrictRequest(request.scope, request.receive))
+
+        return strict
+
+
+def router(tag: str) -> APIRouter:
+    """Make a slice's router; every slice uses this one."""
+    return APIRouter(tags=[tag], route_class=StrictRoute)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """An RFC 9457 problem document; refusals add machine-readable facts as further members."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+def problems(*kinds: type[Refusal]) -> dict[int | str, dict[str, Any]]:
+    """Describe in OpenAPI how a route refuses."""
+    described: dict[int | str, str] = {kind.status: kind.title for kind in (*kinds, Unprocessable)}
+    return {
+        status: {
+            "description": title,
+            "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status, title in described.items()
+    }
+
+
+def problem(
+    status: int, *, kind: str, title: str, detail: str, facts: Mapping[str, Any] | None = None
+) -> JSONResponse:
+    """Render a refusal; facts never overwrite the standard members."""
+    slug = re.sub(r"(?<!^)(?=[A-Z])", "-", kind).lower()
+    body = {
+        **(facts or {}),
+        "type": f"urn:turnout:problem:{slug}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+    }
+    if request_id := telemetry.request_id.get():
+        body["request_id"] = request_id
+    return JSONResponse(jsonable_encoder(body), status_code=status, media_type=PROBLEM_TYPE)
+
+
+def location(path: Sequence[str | int]) -> str:
+    """Write where a bad value stands: `body.stages[1].weight`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def _reason(error: Mapping[str, Any]) -> str:
+    if error["type"] == "json_invalid":
+        return f"not valid JSON: {error['ctx']['error']}"
+    reason = str(error["msg"]).removeprefix("Value error, ")
+    return (
+        "unknown field"
+        if error["type"] in {"unexpected_keyword_argument", "extra_forbidden"}
+        else reason
+    )
+
+
+async def _refusal(request: Request, refusal: Exception) -> JSONResponse:
+    assert isinstance(refusal, Refusal)
+    return problem(
+        refusal.status,
+        kind=type(refusal).__name__,
+        title=refusal.title,
+        detail=refusal.detail,
+        facts=refusal.facts,
+    )
+
+
+async def _malformed(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    errors = [
+        {"field": location(found["loc"]), "reason": _reason(found)} for found in error.errors()
+    ]
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return problem(
+        422,
+        kind="Malformed",
+        title=Unprocessable.title,
+        detail=f"{first['field']}: {first['reason']}{more}",
+        facts={"errors": errors},
+    )
+
+
+async def _standard(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    response = problem(error.status_code, kind="Http", title=error.detail, detail=error.detail)
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _database(request: Request, error: Exception) -> JSONResponse:
+    """A database that is away is 503; anything else it says is a defect of ours, so 500."""
+    if isinstance(error, DBAPIError) and not lost_connection(error):
+        return await _defect(request, error)
+    telemetry.log.warning("database unavailable", path=request.url.path, error=repr(error))
+    response = await _refusal(
+        request, Unavailable("the database cannot be reached; nothing was changed, try again")
+    )
+    response.headers["Retry-After"] = "1"
+    return response
+
+
+async def _defect(request: Request, error: Exception) -> JSONResponse:
+    telemetry.log.error("unexpected error", path=request.url.path, exc_info=error)
+    return problem(
+        500,
+        kind="Defect",
+        title="Unexpected error",
+        detail="the service failed to do this; its log has the details under this request id",
+    )
+
+
+def lost_connection(error: BaseException) -> bool:
+    """Tell a database that is away or shutting down from a statement that is wrong."""
+    if isinstance(error, DBAPIError):
+        causes = [error.orig, getattr(error.orig, "__cause__", None)]
+        return error.connection_invalidated or any(map(lost_connection, filter(None, causes)))
+    return isinstance(error, LOST_CONNECTION)
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(Refusal, _refusal)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _standard)
+    for kind in (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        app.add_exception_handler(kind, _database)
+    app.add_exception_handler(Exception, _defect)

@@ -1,0 +1,42 @@
+"""What alembic runs: on the connection it is handed, or on the database of the settings."""
+
+import asyncio
+from typing import Any
+
+import turnout.access.tables
+import turnout.observations.tables
+import turnout.registry.tables
+import turnout.rollouts.tables
+import turnout.traffic.tables  # noqa: F401  (each import adds a slice's tables to the metadata)
+from alembic import context
+from sqlalchemy import Connection
+
+from turnout.db import Base, create_engine
+from turnout.settings import Settings
+
+
+def _ours(thing: Any, name: str | None, kind: str, reflected: bool, other: Any) -> bool:
+    """Leave out the daily partitions, which the service makes and drops by itself."""
+    return not (kind in {"table", "index"} and reflected and "_p2" in (name or ""))
+
+
+def _migrate(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=Base.metadata, include_object=_ours)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def _migrate_configured_database() -> None:
+    url = Settings().database_url
+    if url is None:
+        raise SystemExit("set TURNOUT_DATABASE_URL to the database to compare with")
+    engine = create_engine(url.get_secret_value())
+    async with engine.begin() as connection:
+        await connection.run_sync(_migrate)
+    await engine.dispose()
+
+
+if (given := context.config.attributes.get("connection")) is not None:
+    _migrate(given)
+else:
+    asyncio.run(_migrate_configured_database())

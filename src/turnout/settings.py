@@ -1,0 +1,45 @@
+"""Every setting there is, read once from the environment and passed down."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from `TURNOUT_*` environment variables and an `.env` file; see `.env.example`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TURNOUT_", env_file=".env", extra="ignore", frozen=True
+    )
+
+    database_url: SecretStr | None = None
+    data_dir: Path = Path(".turnout")
+    allow_unauthenticated: bool = False
+
+    tick_seconds: float = Field(default=1.0, gt=0, le=60)
+    fold_seconds: float = Field(default=0.5, gt=0, le=60)
+    retention_days: int = Field(default=30, ge=1, le=3650)
+
+    predict_timeout_seconds: float = Field(default=10.0, gt=0, le=600)
+    record_flush_seconds: float = Field(default=0.2, gt=0, le=60)
+    record_buffer_rows: int = Field(default=100_000, ge=100, le=10_000_000)
+    split_poll_seconds: float = Field(default=1.0, gt=0, le=60)
+    shadow_concurrency: int = Field(default=32, ge=1, le=1024)
+    onnx_threads: int = Field(default=2, ge=1, le=256)
+
+    max_body_megabytes: int = Field(default=16, ge=1, le=1024)
+    max_artifact_megabytes: int = Field(default=1024, ge=1, le=102_400)
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+
+    @property
+    def artifacts_dir(self) -> Path:
+        return self.data_dir / "artifacts"
+
+    @property
+    def tick_interval(self) -> timedelta:
+        return timedelta(seconds=self.tick_seconds)

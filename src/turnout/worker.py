@@ -1,0 +1,105 @@
+"""The background worker: which job runs how often, and how it stops. The jobs decide nothing.
+
+APScheduler is only the metronome: its schedule lives in memory and every worker runs the same
+one. What is due, and who may do it, is in PostgreSQL (`due_at`, SKIP LOCKED, fencing), so any
+number of workers may run, and any of them may die at any moment.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from turnout import db, telemetry
+from turnout.db import Sessions
+from turnout.http import Clock, lost_connection, system_clock
+from turnout.observations import commands as observations
+from turnout.rollouts import commands as rollouts
+from turnout.settings import Settings
+
+GRACE_SECONDS: Final = 20
+RETENTION_SECONDS: Final = 600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """Runs the jobs until `stop` is set, then lets what is under way finish."""
+
+    settings: Settings
+    sessions: Sessions
+    clock: Clock = system_clock
+
+    async def fold(self) -> None:
+        """Fold what has arrived, batch after batch, until nothing is left."""
+        while True:
+            async with db.transaction(self.sessions) as session:
+                folded = await observations.fold(session, now=self.clock())
+            telemetry.FOLDED.inc(folded)
+            if not folded:
+                return
+
+    async def tick(self) -> None:
+        await rollouts.tick(self.sessions, now=self.clock(), interval=self.settings.tick_interval)
+
+    async def retain(self) -> None:
+        async with db.transaction(self.sessions) as session:
+            await observations.ensure_partitions(session, now=self.clock())
+            await observations.drop_old_partitions(
+                session, now=self.clock(), days=self.settings.retention_days
+            )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        under_way: set[asyncio.Task[None]] = set()
+        scheduler = AsyncIOScheduler(timezone=UTC)
+        jobs: tuple[tuple[Callable[[], Awaitable[None]], float], ...] = (
+            (self.retain, RETENTION_SECONDS),
+            (self.fold, self.settings.fold_seconds),
+            (self.tick, self.settings.tick_seconds),
+        )
+        for job, seconds in jobs:
+            scheduler.add_job(
+                _guarded(job, under_way),
+                "interval",
+                seconds=seconds,
+                id=job.__name__,
+                next_run_time=datetime.now(UTC),
+                max_instances=1,
+                coalesce=True,
+                misfire_grace_time=None,
+            )
+        scheduler.start()
+        telemetry.log.info("worker started", tick_seconds=self.settings.tick_seconds)
+        await stop.wait()
+        scheduler.shutdown(wait=False)
+        if under_way:
+            await asyncio.wait(under_way, timeout=GRACE_SECONDS)
+        telemetry.log.info("worker stopped")
+
+
+def _guarded(
+    job: Callable[[], Awaitable[None]], under_way: set[asyncio.Task[None]]
+) -> Callable[[], Awaitable[None]]:
+    """Keep the loop alive: a job that fails is logged and runs again at its next beat."""
+    name = job.__name__  # type: ignore[attr-defined]
+
+    async def guarded() -> None:
+        task = asyncio.ensure_future(_logged(name, job))
+        under_way.add(task)
+        task.add_done_callback(under_way.discard)
+        # Shielded: when the scheduler shuts down it cancels its own future, never the job.
+        await asyncio.shield(task)
+
+    return guarded
+
+
+async def _logged(name: str, job: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await job()
+    except Exception as error:  # noqa: BLE001  (one of the three broad excepts: the worker's loop)
+        if lost_connection(error):
+            telemetry.log.warning("database unavailable", job=name, error=repr(error))
+        else:
+            telemetry.log.error("job failed", job=name, exc_info=error)

@@ -1,0 +1,1 @@
+"""Plain functions that add one valid row each, or make one valid value."""
