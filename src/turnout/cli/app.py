@@ -1,0 +1,39 @@
+"""The `turnout` command: what runs the service, and what operates it over HTTP."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from turnout.cli import operate, serve
+
+app = typer.Typer(
+    name="turnout",
+    help="Release control for machine-learning models.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"turnout {version('turnout')}")
+        raise typer.Exit
+
+
+@app.callback()
+def turnout(
+    show: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+    ] = False,
+) -> None:
+    """Release control for machine-learning models."""
+
+
+serve.register(app)
+operate.register(app)
+
+
+def main() -> None:
+    app()
