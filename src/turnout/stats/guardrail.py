@@ -1,0 +1,107 @@
+"""The judge of one guardrail: has the candidate done harm?
+
+The verdict follows from the confidence bound of `ScoreTest` alone, so the two cannot contradict
+each other, and it may be asked for at every tick: over all looks together an innocent candidate
+fails with a chance of at most alpha.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from turnout.stats.arguments import BadArgument, require_finite, require_nonnegative
+from turnout.stats.finding import Finding, Reading, Rule, conclude
+from turnout.stats.score import ScoreTest
+
+if TYPE_CHECKING:
+    from turnout.stats.finding import Harm, Proof
+    from turnout.stats.totals import UnitTotals
+
+#: Events in an arm before anything is concluded: the boundary is asymptotic, and one error in
+#: the first few requests is no finding.
+BURN_IN = 10
+
+
+def judge_limit(
+    candidate: UnitTotals,
+    *,
+    limit: float,
+    harm: Harm,
+    proportion: bool,
+    alpha: float,
+    min_samples: int,
+    tuned_at: float,
+    proof: Proof,
+) -> Finding:
+    """Judge the candidate's ratio against an absolute limit.
+
+    `proportion` says that x counts some of a unit's n events, as errors do; otherwise it sums
+    measurements. `min_samples` counts events. At `tuned_at` units the bound is tightest; it
+    belongs to the plan and must not change while the candidate runs.
+    """
+    require_finite(limit=limit)
+    if proportion:
+        _require_counts(candidate=candidate)
+    rule = Rule(limit=limit, harm=harm, proof=proof, alpha=alpha, percent=proportion)
+    return _judge(candidate, None, rule, min_samples=min_samples, tuned_at=tuned_at)
+
+
+def judge_difference(
+    candidate: UnitTotals,
+    baseline: UnitTotals,
+    *,
+    margin: float,
+    harm: Harm,
+    proportion: bool,
+    alpha: float,
+    min_samples: int,
+    tuned_at: float,
+    proof: Proof,
+) -> Finding:
+    """Judge the candidate's ratio against that of a baseline observed at the same time.
+
+    `margin` is how much worse, in the unit of the metric, the candidate may be. `min_samples`
+    and the burn-in hold for each arm. The rest is as in `judge_limit`.
+    """
+    require_nonnegative(margin=margin)
+    if proportion:
+        _require_counts(candidate=candidate, baseline=baseline)
+    rule = Rule(limit=margin, harm=harm, proof=proof, alpha=alpha, percent=proportion)
+    return _judge(candidate, baseline, rule, min_samples=min_samples, tuned_at=tuned_at)
+
+
+def _require_counts(**arms: UnitTotals) -> None:
+    for argument, arm in arms.items():
+        if not 0 <= arm.x <= arm.n:
+            raise BadArgument(argument, f"counts {arm.x:g} of {arm.n:g} events")
+
+
+def _judge(
+    candidate: UnitTotals,
+    baseline: UnitTotals | None,
+    rule: Rule,
+    *,
+    min_samples: int,
+    tuned_at: float,
+) -> Finding:
+    arms = [candidate] if baseline is None else [candidate, baseline]
+    low = high = lacking = None
+    fewest = min(arm.n for arm in arms)
+    if fewest < max(BURN_IN, min_samples):
+        lacking = f"fewer than {max(BURN_IN, min_samples)} events"
+    if fewest >= BURN_IN:
+        test = ScoreTest(proportion=rule.percent, alpha=rule.alpha, tuned_at=tuned_at)
+        low, high = test.interval(candidate, baseline)
+        extent = 1 - rule.limit if baseline is None and rule.harm == "below" else rule.limit
+        if lacking is None and not test.can_show(extent, candidate, baseline):
+            lacking = "too few units to show harm"
+    reading = Reading(
+        candidate=candidate.rate,
+        baseline=None if baseline is None else baseline.rate,
+        low=low,
+        high=high,
+        n_candidate=candidate.n,
+        n_baseline=None if baseline is None else baseline.n,
+        evidence=" and ".join(f"{arm.n:,.0f} events from {arm.units:,} units" for arm in arms),
+    )
+    return conclude(rule, reading, lacking=lacking)

@@ -1,0 +1,232 @@
+"""How far an estimate on unit totals may lie above the truth, by an anytime-valid score test.
+
+The estimate is a ratio R = Σx/Σn, or the difference of two. A value u below it is put to the
+test: it survives if u² <= z²·V(u), where V(u) is the variance of the estimate *if that value
+were true*. V adds up over the arms; for each it is the sum of squared residuals x - R(u)·n over
+units, from the same totals that give the estimate, so events may depend on each other within a
+unit. With two arms R(u) keeps the pooled total: the restricted estimate of Farrington & Manning
+(1990). A score test works where a Wald test breaks down: at 100 % errors, or with none in the
+baseline, the residuals still vary.
+
+Residuals alone mislead in three places, so an arm's variance is held between bounds:
+
+- Few or no events: no errors yet leave next to no residuals, but prove nothing. A proportion
+  varies at least as much as independent events would, n·R(1 - R); an arm varies at least as much
+  per event as the other arm does; a sum of rare values varies in proportion to its mean.
+- A few heavy units: their residuals at total failure are all taken for noise. A proportion varies
+  at most as much as Hoeffding's lemma allows, Σn²/4.
+- Sums in binary64: nothing varies less than their rounding.
+
+Every bound is a quadratic in u, hence so is each piece of V, and the farthest surviving u is a
+root in closed form.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import TYPE_CHECKING, TypeAlias
+
+from turnout.stats import anytime
+from turnout.stats.totals import UnitTotals
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: What sums of squares lose in binary64, relative to Σx².
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class _Quadratic:
+    square: float
+    linear: float
+    constant: float
+
+    def __add__(self, other: _Quadratic) -> _Quadratic:
+        return _Quadratic(
+            self.square + other.square, self.linear + other.linear, self.constant + other.constant
+        )
+
+    def __mul__(self, factor: float) -> _Quadratic:
+        return _Quadratic(self.square * factor, self.linear * factor, self.constant * factor)
+
+
+#: A variance in pieces: the greatest, over the outer level, of the least over the inner one.
+_Variance: TypeAlias = "list[tuple[_Quadratic, ...]]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Arm:
+    """An arm whose hypothetical ratio is p + slope·u, with p its own estimate."""
+
+    totals: UnitTotals
+    slope: float
+
+    @property
+    def ratio(self) -> float:
+        return self.totals.x / self.totals.n
+
+    def residuals(self) -> _Quadratic:
+        """Σ(x - Rn)² over units."""
+        p, t = self.ratio, self.totals
+        at_estimate = max(0.0, t.x2 - 2 * p * t.xn + p * p * t.n2)
+        return _Quadratic(
+            square=self.slope**2 * t.n2,
+            linear=-2 * self.slope * (t.xn - p * t.n2),
+            constant=at_estimate + _ROUNDING * t.x2,
+        )
+
+    def binomial(self) -> _Quadratic:
+        """n·R(1 - R): what independent events would vary by."""
+        p, n = self.ratio, self.totals.n
+        return _Quadratic(-n * self.slope**2, n * self.slope * (1 - 2 * p), n * p * (1 - p))
+
+    def compound(self) -> _Quadratic:
+        """The residuals at the estimate, in proportion to the mean: a sum of rare values."""
+        at_estimate = self.residuals().constant
+        return _Quadratic(0.0, at_estimate * self.slope / self.ratio, at_estimate)
+
+    def cap(self) -> _Quadratic:
+        """Σn²/4: no sum of values between 0 and n varies more (Hoeffding 1963)."""
+        return _Quadratic(0.0, 0.0, self.totals.n2 / 4)
+
+    def variance(self, other: _Arm | None, proportion: bool) -> _Variance:
+        """Of the ratio, in pieces."""
+        pieces: _Variance = [(self.residuals(),)]
+        if proportion:
+            pieces = [(self.residuals(), self.cap()), (self.binomial(),)]
+        if other is not None:
+            pieces.append((other.residuals() * (self.totals.n / other.totals.n),))
+        elif not proportion and self.ratio:
+            pieces.append((self.compound(),))
+        scale = 1 / self.totals.n**2
+        return [tuple(q * scale for q in least) for least in pieces]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreTest:
+    """One-sided bounds, each of which errs at any look whatever with a chance of at most alpha."""
+
+    proportion: bool
+    alpha: float
+    tuned_at: float
+
+    def interval(
+        self, candidate: UnitTotals, baseline: UnitTotals | None
+    ) -> tuple[float | None, float | None]:
+        """Lower and upper bound of the ratio, or of the difference; None is unbounded."""
+        estimate = candidate.x / candidate.n
+        if baseline is not None:
+            estimate -= baseline.x / baseline.n
+        below = self._room(candidate, baseline)
+        above = self._room(
+            self._mirrored(candidate), None if baseline is None else self._mirrored(baseline)
+        )
+        low = None if below is None else estimate - below
+        high = None if above is None else estimate + above
+        if self.proportion:
+            low = None if low is None else max(low, 0.0 if baseline is None else -1.0)
+            high = None if high is None else min(high, 1.0)
+        return low, high
+
+    def can_show(self, harm: float, candidate: UnitTotals, baseline: UnitTotals | None) -> bool:
+        """Whether total failure of the candidate would be shown to exceed `harm`, on these units.
+
+        Where it would not, that no harm was shown means nothing: a single unit never shows any.
+        """
+        if self.proportion:
+            failed = _constant(candidate, 1.0)
+            sound = None if baseline is None else _constant(baseline, 0.0)
+            room = self._room(failed, sound)
+            return harm >= 1 or (room is not None and 1 - room > harm)
+        arms = [candidate] if baseline is None else [candidate, baseline]
+        effective = min(arm.n**2 / arm.n2 for arm in arms)
+        return effective > self._critical(candidate, baseline) ** 2
+
+    def _room(self, candidate: UnitTotals, baseline: UnitTotals | None) -> float | None:
+        """The farthest below the estimate that the truth may lie.
+
+        None where the spread of the values cannot be known: from a few units, or when every
+        value is zero.
+        """
+        arms = [candidate] if baseline is None else [candidate, baseline]
+        if not self.proportion and all(arm.x2 == 0 for arm in arms):
+            return None
+        if baseline is None:
+            variance = _Arm(totals=candidate, slope=-1.0).variance(None, self.proportion)
+        else:
+            share = candidate.n / (candidate.n + baseline.n)
+            one = _Arm(totals=candidate, slope=share - 1)
+            other = _Arm(totals=baseline, slope=share)
+            variance = _sum(
+                one.variance(other, self.proportion), other.variance(one, self.proportion)
+            )
+        z = self._critical(candidate, baseline)
+        room = max(_reach_of_all([q * z**2 for q in least]) for least in variance)
+        return room if math.isfinite(room) else None
+
+    def _critical(self, candidate: UnitTotals, baseline: UnitTotals | None) -> float:
+        """The critical value, with time counted the way that tells less.
+
+        Information grows with the units where the events of a unit go together, and with the
+        events where they do not, also when no new unit comes. Each boundary holds under its own
+        clock, hence the greater of both under either. With two arms the clock is n₁n₂/(n₁ + n₂),
+        in proportion to 1/variance: the candidate's own count beside a large baseline.
+        """
+        units, events = float(candidate.units), candidate.n
+        if baseline is not None:
+            units *= baseline.units / (units + baseline.units)
+            events *= baseline.n / (events + baseline.n)
+        return max(
+            anytime.boundary(clock, alpha=self.alpha, tuned_at=self.tuned_at)
+            for clock in (units, events)
+        )
+
+    def _mirrored(self, arm: UnitTotals) -> UnitTotals:
+        """The totals whose harm lies on the other side."""
+        return arm.complement() if self.proportion else replace(arm, x=-arm.x, xn=-arm.xn)
+
+
+def _constant(arm: UnitTotals, value: float) -> UnitTotals:
+    """The same units, every event with the same value."""
+    return UnitTotals(
+        units=arm.units,
+        n=arm.n,
+        n2=arm.n2,
+        x=value * arm.n,
+        x2=value**2 * arm.n2,
+        xn=value * arm.n2,
+    )
+
+
+def _sum(one: _Variance, other: _Variance) -> _Variance:
+    return [
+        tuple(a + b for a, b in product(least, lesser)) for least, lesser in product(one, other)
+    ]
+
+
+def _reach_of_all(quadratics: Sequence[_Quadratic]) -> float:
+    """The greatest u >= 0 with u² <= q(u) for every q."""
+    reach, before = math.inf, math.nan
+    while reach != before:
+        before = reach
+        for q in quadratics:
+            reach = _reach(q, within=reach)
+    return reach
+
+
+def _reach(q: _Quadratic, *, within: float) -> float:
+    """The greatest u in [0, within] with u² <= q(u), for a q that is not negative at 0."""
+    a, b, c = 1 - q.square, q.linear, q.constant
+    discriminant = b * b + 4 * a * c
+    if a > 0:
+        root = math.sqrt(discriminant)
+        return min(within, (b + root) / (2 * a) if b >= 0 else 2 * c / (root - b))
+    if b >= 0 or discriminant <= 0:
+        return within
+    # A parabola that opens downwards excludes only what lies between its roots.
+    root = math.sqrt(discriminant)
+    near, far = 2 * c / (root - b), (b - root) / (2 * a) if a < 0 else math.inf
+    return near if near < within < far else within
