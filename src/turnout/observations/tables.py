@@ -1,0 +1,238 @@
+"""Raw rows by day, what waits to be folded, and the totals that outlive both.
+
+Every key begins with the model, and no row refers to another table by a foreign key: a model's
+rows can live on a database node of their own. Text keys compare by bytes, which is several times
+faster than by locale.
+"""
+
+from datetime import date, datetime
+from typing import Annotated
+
+from sqlalchemy import ARRAY, BigInteger, Identity, Index, Integer, Text, text
+from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
+from sqlalchemy.orm import Mapped, mapped_column
+
+from turnout.db import Base, Json
+from turnout.observations.domain import BatchReport
+
+ModelKey = Annotated[int, mapped_column(Integer, primary_key=True, autoincrement=False)]
+IntKey = Annotated[int, mapped_column(Integer, primary_key=True, autoincrement=False)]
+BigKey = Annotated[int, mapped_column(BigInteger, primary_key=True, autoincrement=False)]
+TextKey = Annotated[str, mapped_column(Text(collation="C"), primary_key=True)]
+Plain = Annotated[str, mapped_column(Text(collation="C"))]
+Big = Annotated[int, mapped_column(BigInteger)]
+Count = Annotated[int, mapped_column(BigInteger, server_default="0")]
+Real = Annotated[float, mapped_column(DOUBLE_PRECISION)]
+Sum = Annotated[float, mapped_column(DOUBLE_PRECISION, server_default="0")]
+Buckets = Annotated[list[int], mapped_column(ARRAY(Integer), server_default="{}")]
+Counts = Annotated[list[int], mapped_column(ARRAY(BigInteger), server_default="{}")]
+
+
+class PredictionRow(Base):
+    """`day` is that of the id if it tells its time, so that an id is unique whatever its `at`.
+
+    `shadow_version` is 0 for what was served: a shadow shares the id of the prediction served.
+    """
+
+    __tablename__ = "prediction"
+    __table_args__ = (
+        Index(None, "model_id", "batch_seq"),
+        {"postgresql_partition_by": "RANGE (day)"},
+    )
+
+    model_id: Mapped[ModelKey]
+    prediction_id: Mapped[TextKey]
+    day: Mapped[date] = mapped_column(primary_key=True)
+    shadow_version: Mapped[IntKey]
+    batch_seq: Mapped[Big]
+    version_id: Mapped[int]
+    split_id: Mapped[Big]
+    unit: Mapped[Plain | None]
+    at: Mapped[datetime]
+    latency_ms: Mapped[Real | None]
+    confidence: Mapped[Real | None]
+    cost: Mapped[Real | None]
+    label: Mapped[Plain | None]
+    error: Mapped[Plain | None]
+
+
+class Batch(Base):
+    """A transaction's worth of rows: claimed by its key, folded once."""
+
+    __tablename__ = "batch"
+    __table_args__ = (
+        Index("uq_batch_key", "model_id", "key", unique=True),
+        Index("ix_batch_unfolded", "model_id", "seq", postgresql_where=text("folded_at IS NULL")),
+    )
+
+    model_id: Mapped[ModelKey]
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    key: Mapped[Plain | None]
+    received_at: Mapped[datetime]
+    predictions: Mapped[int] = mapped_column(server_default="0")
+    outcomes: Mapped[int] = mapped_column(server_default="0")
+    first_day: Mapped[date | None]
+    last_day: Mapped[date | None]
+    report: Mapped[BatchReport | None] = mapped_column(Json(BatchReport))
+    folded_at: Mapped[datetime | None]
+
+
+class OutcomeRow(Base):
+    """An outcome and the arm that it speaks of; `day` is that of the prediction.
+
+    `value` is NULL where a label came for a prediction without a class: nothing to compare.
+    """
+
+    __tablename__ = "outcome"
+    __table_args__ = (
+        Index(
+            "uq_outcome_prediction",
+            "model_id", "prediction_id", "metric", "shadow_version", "day",
+            unique=True,
+        ),
+        Index(None, "model_id", "batch_seq"),
+        {"postgresql_partition_by": "RANGE (day)"},
+    )  # fmt: skip
+    __mapper_args__ = {"primary_key": ["model_id", "prediction_id", "metric", "day"]}  # noqa: RUF012
+
+    model_id: Mapped[int]
+    prediction_id: Mapped[Plain | None]
+    metric: Mapped[Plain]
+    day: Mapped[date]
+    shadow_version: Mapped[int]
+    batch_seq: Mapped[Big]
+    version_id: Mapped[int]
+    split_id: Mapped[Big]
+    unit: Mapped[Plain | None]
+    at: Mapped[datetime]
+    answered_at: Mapped[datetime]
+    value: Mapped[Real | None]
+    label: Mapped[Plain | None]
+
+
+class WaitingOutcome(Base):
+    """An outcome whose prediction, or whose unit's exposure, has not been seen yet."""
+
+    __tablename__ = "waiting_outcome"
+    __table_args__ = (
+        Index("uq_waiting_outcome_prediction", "model_id", "prediction_id", "metric", unique=True),
+        Index(None, "model_id", "unit"),
+        Index(None, "model_id", "batch_seq"),
+    )
+
+    model_id: Mapped[ModelKey]
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    batch_seq: Mapped[Big]
+    prediction_id: Mapped[Plain | None]
+    unit: Mapped[Plain | None]
+    metric: Mapped[Plain]
+    at: Mapped[datetime]
+    received_at: Mapped[datetime]
+    value: Mapped[Real | None]
+    label: Mapped[Plain | None]
+
+
+class UnitTotal(Base):
+    """One unit's predictions by one arm."""
+
+    __tablename__ = "unit_total"
+    __table_args__ = ({"postgresql_with": {"fillfactor": 70}},)
+
+    model_id: Mapped[ModelKey]
+    unit: Mapped[TextKey]
+    split_id: Mapped[BigKey]
+    version_id: Mapped[IntKey]
+    shadow: Mapped[bool]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]
+    n: Mapped[Count]
+    errors: Mapped[Count]
+    latency_n: Mapped[Count]
+    latency: Mapped[Sum]
+    confidence_n: Mapped[Count]
+    confidence: Mapped[Sum]
+    cost_n: Mapped[Count]
+    cost: Mapped[Sum]
+
+
+class UnitOutcome(Base):
+    """One unit's outcomes of one metric in one arm."""
+
+    __tablename__ = "unit_outcome"
+
+    model_id: Mapped[ModelKey]
+    unit: Mapped[TextKey]
+    split_id: Mapped[BigKey]
+    version_id: Mapped[IntKey]
+    metric: Mapped[TextKey]
+    n: Mapped[Count]
+    x: Mapped[Sum]
+
+
+class Arm(Base):
+    """One version of one split: how many predictions, and the sketch of their latency."""
+
+    __tablename__ = "arm"
+
+    model_id: Mapped[ModelKey]
+    split_id: Mapped[BigKey]
+    version_id: Mapped[IntKey]
+    predictions: Mapped[Count]
+    last_at: Mapped[datetime]
+    buckets: Mapped[Buckets]
+    counts: Mapped[Counts]
+
+
+class ArmTotal(Base):
+    """The sums over units that a comparison needs (`stats.totals.UnitTotals`)."""
+
+    __tablename__ = "arm_total"
+
+    model_id: Mapped[ModelKey]
+    split_id: Mapped[BigKey]
+    version_id: Mapped[IntKey]
+    metric: Mapped[TextKey]
+    units: Mapped[Count]
+    n: Mapped[Count]
+    n2: Mapped[Count]
+    x: Mapped[Sum]
+    x2: Mapped[Sum]
+    xn: Mapped[Sum]
+
+
+class MinuteWindow(Base):
+    """One minute of one version in one split."""
+
+    __tablename__ = "minute_window"
+
+    model_id: Mapped[ModelKey]
+    minute: Mapped[datetime] = mapped_column(primary_key=True)
+    version_id: Mapped[IntKey]
+    split_id: Mapped[BigKey]
+    shadow: Mapped[bool] = mapped_column(primary_key=True)
+    n: Mapped[Count]
+    errors: Mapped[Count]
+    labelled: Mapped[Count]
+    correct: Mapped[Count]
+    latency_n: Mapped[Count]
+    latency: Mapped[Sum]
+    confidence_n: Mapped[Count]
+    confidence: Mapped[Sum]
+    cost_n: Mapped[Count]
+    cost: Mapped[Sum]
+    buckets: Mapped[Buckets]
+    counts: Mapped[Counts]
+
+
+class MinuteClass(Base):
+    """How often one class was predicted in one minute window."""
+
+    __tablename__ = "minute_class"
+
+    model_id: Mapped[ModelKey]
+    minute: Mapped[datetime] = mapped_column(primary_key=True)
+    version_id: Mapped[IntKey]
+    split_id: Mapped[BigKey]
+    shadow: Mapped[bool] = mapped_column(primary_key=True)
+    label: Mapped[TextKey]
+    n: Mapped[Count]
