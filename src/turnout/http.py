@@ -19,8 +19,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
 
-from turnout import telemetry
-from turnout.db import Sessions
+from turnout import idempotency, telemetry
+from turnout.db import Sessions, transaction
 from turnout.errors import Refusal, Unavailable, Unprocessable
 from turnout.settings import Settings
 
@@ -59,13 +59,6 @@ def resources(request: Request) -> Resources:
     return found
 
 
-async def unit_of_work(
-    resources: Annotated[Resources, Depends(resources)],
-) -> AsyncIterator[AsyncSession]:
-    async with resources.sessions() as session, session.begin():
-        yield session
-
-
 def current_time(resources: Annotated[Resources, Depends(resources)]) -> datetime:
     return resources.clock()
 
@@ -73,6 +66,26 @@ def current_time(resources: Annotated[Resources, Depends(resources)]) -> datetim
 def current_actor() -> str:
     """Name who asks. Without keys the service is in development mode and knows nobody."""
     return "developer"
+
+
+async def unit_of_work(
+    request: Request,
+    resources: Annotated[Resources, Depends(resources)],
+    actor: Annotated[str, Depends(current_actor)],
+) -> AsyncIterator[AsyncSession]:
+    async with resources.sessions() as session, session.begin():
+        key = request.headers.get(idempotency.HEADER)
+        if key is not None and request.method == "POST":
+            await idempotency.claim(
+                session,
+                actor=actor,
+                key=key,
+                fingerprint=idempotency.fingerprint(
+                    request.method, str(request.url), await request.body()
+                ),
+                now=resources.clock(),
+            )
+        yield session
 
 
 # scope="function" commits before the response is sent: a failing commit must answer 500, not 200.
@@ -143,8 +156,20 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
-        async def strict(request: Request) -> Response:
-            return await handle(StrictRequest(request.scope, request.receive))
+        async def strict(given: Request) -> Response:
+            request = StrictRequest(given.scope, given.receive)
+            response = await handle(request)
+            key = request.headers.get(idempotency.HEADER)
+            if key is not None and request.method == "POST" and response.status_code < 300:
+                async with transaction(resources(request).sessions) as session:
+                    await idempotency.keep_answer(
+                        session,
+                        actor=current_actor(),
+                        key=key,
+                        status=response.status_code,
+                        answer=bytes(response.body),
+                    )
+            return response
 
         return strict
 
@@ -166,7 +191,8 @@ class Problem:
 
 def problems(*kinds: type[Refusal]) -> dict[int | str, dict[str, Any]]:
     """Describe in OpenAPI how a route refuses."""
-    described: dict[int | str, str] = {kind.status: kind.title for kind in (*kinds, Unprocessable)}
+    every: tuple[type[Refusal], ...] = (*kinds, Unprocessable)
+    described: dict[int | str, str] = {kind.status: kind.title for kind in every}
     return {
         status: {
             "description": title,
@@ -220,6 +246,16 @@ async def _refusal(request: Request, refusal: Exception) -> JSONResponse:
         title=refusal.title,
         detail=refusal.detail,
         facts=refusal.facts,
+    )
+
+
+async def _replay(request: Request, replay: Exception) -> Response:
+    assert isinstance(replay, idempotency.Replay)
+    return Response(
+        replay.answer,
+        status_code=replay.status,
+        media_type="application/json",
+        headers={"Idempotency-Replayed": "true"},
     )
 
 
@@ -278,6 +314,7 @@ def lost_connection(error: BaseException) -> bool:
 
 def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Refusal, _refusal)
+    app.add_exception_handler(idempotency.Replay, _replay)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _standard)
     for kind in (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):

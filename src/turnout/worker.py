@@ -13,7 +13,7 @@ from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from turnout import db, telemetry
+from turnout import db, idempotency, telemetry
 from turnout.db import Sessions
 from turnout.http import Clock, lost_connection, system_clock
 from turnout.observations import commands as observations
@@ -50,6 +50,7 @@ class Worker:
             await observations.drop_old_partitions(
                 session, now=self.clock(), days=self.settings.retention_days
             )
+            await idempotency.forget(session, now=self.clock())
 
     async def run(self, stop: asyncio.Event) -> None:
         under_way: set[asyncio.Task[None]] = set()

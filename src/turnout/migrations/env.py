@@ -3,14 +3,15 @@
 import asyncio
 from typing import Any
 
+from alembic import context
+from sqlalchemy import Connection
+
 import turnout.access.tables
+import turnout.idempotency
 import turnout.observations.tables
 import turnout.registry.tables
 import turnout.rollouts.tables
 import turnout.traffic.tables  # noqa: F401  (each import adds a slice's tables to the metadata)
-from alembic import context
-from sqlalchemy import Connection
-
 from turnout.db import Base, create_engine
 from turnout.settings import Settings
 
