@@ -87,7 +87,7 @@ def _same(value: object) -> object:
     return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # hashed by identity, so that `Line | None` works
 class Reading:
     """How one kind of quantity is read from outside, checked, shown, and described in OpenAPI."""
 
@@ -107,6 +107,17 @@ class Reading:
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Mapping[str, Any]:
         return dict(self.describe)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A rule about a whole value, such as a list; OpenAPI describes the value as it is."""
+
+    check: Callable[[Any], Any]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        check = {"type": "no-info", "function": self.check}
+        return {"type": "function-after", "function": check, "schema": handler(source)}
 
 
 Duration = Annotated[

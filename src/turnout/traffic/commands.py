@@ -1,0 +1,324 @@
+"""What changes where traffic goes. Every change tells the gateways when it commits."""
+
+import secrets
+from collections import Counter
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.access.commands import audit
+from turnout.quantities import percent
+from turnout.registry import queries as registry
+from turnout.registry.domain.version import ModelRef, VersionNotFound, VersionRef
+from turnout.traffic import queries
+from turnout.traffic.domain.overrides import Overrides, Pin, Rule
+from turnout.traffic.domain.split import (
+    Owner,
+    OwnerKind,
+    Share,
+    Split,
+    Spread,
+    Variant,
+    check_owner,
+    check_servable,
+    continues,
+    in_order_of,
+)
+from turnout.traffic.tables import OverrideSet, RoutedVersion, SplitRow
+
+CHANNEL: Final = "turnout_split"
+"""Where a commit tells the gateways the id of the model whose route changed."""
+
+LOCK: Final = 0x7472
+"""Keeps these advisory locks apart from other uses of them in the same database."""
+
+
+async def set_split(
+    session: AsyncSession,
+    model_id: int,
+    *,
+    owner: Owner,
+    strategy: Spread,
+    variants: Sequence[Variant],
+    actor: str,
+    now: datetime,
+    reason: str | None = None,
+    salt: str | None = None,
+) -> Split:
+    """Put a new split in force; a rollout or experiment then owns it until it lets go.
+
+    The id is always a new one. Salt and order of the variants stay when the same versions go on
+    serving under the same owner, so that a weight that grows only adds units. Refused while
+    another rollout or experiment owns the split, and for versions that cannot serve.
+    """
+    await _lock(session, model_id)
+    former = await queries.active_split(session, model_id)
+    check_owner(former, owner)
+    model = await _check_versions(session, model_id, variants)
+    if former and continues(former, owner=owner, variants=variants):
+        salt = salt or former.salt
+        variants = in_order_of(former, variants)
+    split = await _put_in_force(
+        session,
+        model_id=model_id,
+        salt=salt or secrets.token_hex(8),
+        strategy=strategy,
+        variants=tuple(variants),
+        owner_kind=owner.kind,
+        owner_id=owner.id,
+        owned=owner.kind is not OwnerKind.PERSON,
+        created_at=now,
+    )
+    audit(
+        session,
+        actor=actor,
+        action="split.set",
+        subject=f"models/{model}/split",
+        now=now,
+        before=_noted(former) if former else None,
+        after=_noted(split),
+        reason=reason,
+    )
+    await _tell_gateways(session, model_id)
+    return split
+
+
+async def set_split_by_hand(
+    session: AsyncSession,
+    model: ModelRef,
+    *,
+    strategy: Spread,
+    shares: Sequence[Share],
+    actor: str,
+    now: datetime,
+    reason: str | None = None,
+) -> Split:
+    """Carry out a person's wish. The split in force stays, id and all, if it is that already."""
+    versions = await _versions(session, model, {share.version for share in shares})
+    variants = [
+        Variant(
+            name=share.name or share.version,
+            version_id=versions[share.version].id,
+            version=share.version,
+            weight=share.weight,
+            shadow=share.shadow,
+        )
+        for share in shares
+    ]
+    owner = Owner(kind=OwnerKind.PERSON, id=actor)
+    await _lock(session, model.id)
+    former = await queries.active_split(session, model.id)
+    check_owner(former, owner)
+    if former and former.strategy is strategy and set(former.variants) == set(variants):
+        return former
+    return await set_split(
+        session,
+        model.id,
+        owner=owner,
+        strategy=strategy,
+        variants=variants,
+        actor=actor,
+        now=now,
+        reason=reason,
+    )
+
+
+async def release(
+    session: AsyncSession,
+    model_id: int,
+    *,
+    owner: Owner,
+    actor: str,
+    now: datetime,
+    reason: str | None = None,
+) -> None:
+    """End an owner's hold on the split; traffic stays as it is. Nothing to do is no error."""
+    await _lock(session, model_id)
+    former = await queries.active_split(session, model_id)
+    if former is None or not former.owned or former.owner != owner:
+        return
+    await session.execute(update(SplitRow).where(SplitRow.id == former.id).values(owned=False))
+    model = (await registry.models_by_id(session, [model_id]))[model_id]
+    audit(
+        session,
+        actor=actor,
+        action="split.released",
+        subject=f"models/{model.name}/split",
+        now=now,
+        before=_noted(former),
+        reason=reason,
+    )
+
+
+async def set_overrides(
+    session: AsyncSession,
+    model: ModelRef,
+    *,
+    pins: Sequence[Pin],
+    rules: Sequence[Rule],
+    actor: str,
+    now: datetime,
+    reason: str | None = None,
+) -> Overrides:
+    """Replace all pins and rules of a model."""
+    await _lock(session, model.id)
+    texts = {pin.version for pin in pins} | {rule.version for rule in rules}
+    versions = await _versions(session, model, texts)
+    for version in versions.values():
+        check_servable(version)
+    after = Overrides(
+        pins=tuple(pins),
+        rules=tuple(rules),
+        version_ids={text: version.id for text, version in versions.items()},
+    )
+    await _replace_overrides(
+        session, model, after, action="overrides.set", actor=actor, now=now, reason=reason
+    )
+    return after
+
+
+async def drop_overrides(
+    session: AsyncSession,
+    model_id: int,
+    version_id: int,
+    *,
+    actor: str,
+    now: datetime,
+    reason: str | None = None,
+) -> None:
+    """Drop the pins and rules that aim at one version, so that nothing leads there any more."""
+    await _lock(session, model_id)
+    before = await queries.overrides(session, model_id)
+    if version_id not in before.version_ids.values():
+        return
+    model = (await registry.models_by_id(session, [model_id]))[model_id]
+    await _replace_overrides(
+        session,
+        model,
+        before.without(version_id),
+        action="overrides.dropped",
+        actor=actor,
+        now=now,
+        reason=reason,
+    )
+
+
+async def _lock(session: AsyncSession, model_id: int) -> None:
+    """Let one transaction at a time change a model's traffic, also while it has no row yet."""
+    await session.execute(select(func.pg_advisory_xact_lock(LOCK, model_id)))
+
+
+async def _tell_gateways(session: AsyncSession, model_id: int) -> None:
+    await session.execute(select(func.pg_notify(CHANNEL, str(model_id))))
+
+
+async def _versions(
+    session: AsyncSession, model: ModelRef, texts: Collection[str]
+) -> dict[str, VersionRef]:
+    return {text: await registry.version(session, model.id, text) for text in sorted(texts)}
+
+
+async def _check_versions(session: AsyncSession, model_id: int, variants: Sequence[Variant]) -> str:
+    """Refuse versions that cannot take the traffic they are given; answer the model's name.
+
+    A variant of weight 0 is not checked: a version that was rejected in the middle of a rollout
+    must not keep it from being taken off the road.
+    """
+    model = (await registry.models_by_id(session, [model_id]))[model_id]
+    known = await registry.versions_by_id(session, [variant.version_id for variant in variants])
+    for variant in variants:
+        version = known.get(variant.version_id)
+        if version is None or version.model_id != model_id:
+            raise VersionNotFound(model.name, variant.version)
+        if variant.weight or variant.shadow:
+            check_servable(version)
+    return model.name
+
+
+async def _put_in_force(session: AsyncSession, **values: Any) -> Split:
+    model_id = values["model_id"]
+    await session.execute(
+        update(SplitRow)
+        .where(SplitRow.model_id == model_id, SplitRow.active)
+        .values(active=False, owned=False)
+    )
+    added = await session.execute(
+        insert(SplitRow).values(active=True, **values).returning(*queries.SPLIT)
+    )
+    split = queries.split(added.one())
+    await session.execute(delete(RoutedVersion).where(RoutedVersion.model_id == model_id))
+    await session.execute(
+        insert(RoutedVersion),
+        [{"model_id": model_id, "version_id": variant.version_id} for variant in split.variants],
+    )
+    return split
+
+
+async def _replace_overrides(
+    session: AsyncSession,
+    model: ModelRef,
+    after: Overrides,
+    *,
+    action: str,
+    actor: str,
+    now: datetime,
+    reason: str | None,
+) -> None:
+    before = await queries.overrides(session, model.id)
+    values = {
+        "pins": after.pins,
+        "rules": after.rules,
+        "version_ids": dict(after.version_ids),
+        "updated_at": now,
+    }
+    await session.execute(
+        postgresql.insert(OverrideSet)
+        .values(model_id=model.id, revision=1, **values)
+        .on_conflict_do_update(
+            index_elements=[OverrideSet.model_id],
+            set_={"revision": OverrideSet.revision + 1, **values},
+        )
+    )
+    audit(
+        session,
+        actor=actor,
+        action=action,
+        subject=f"models/{model.name}/overrides",
+        now=now,
+        before=_counted(before),
+        after=_counted(after),
+        reason=reason,
+    )
+    await _tell_gateways(session, model.id)
+
+
+def _noted(split: Split) -> dict[str, Any]:
+    return {
+        "split_id": split.id,
+        "strategy": split.strategy,
+        "owner": {"kind": split.owner.kind, "id": split.owner.id},
+        "variants": [
+            {
+                "name": variant.name,
+                "version": variant.version,
+                "weight": percent(variant.weight),
+                "shadow": variant.shadow,
+            }
+            for variant in split.variants
+        ],
+    }
+
+
+def _counted(overrides: Overrides) -> dict[str, Any]:
+    """Pins may be thousands: the audit log keeps how many lead to each version."""
+    return {
+        "pins": dict(Counter(pin.version for pin in overrides.pins)),
+        "rules": [
+            {"attribute": rule.attribute, "values": list(rule.values), "version": rule.version}
+            for rule in overrides.rules
+        ],
+    }

@@ -1,0 +1,86 @@
+"""Which version answers which unit.
+
+`assign` is the hottest function of the product, so a split lays out its buckets when it is made
+and an assignment is one hash and one binary search. The hash is documented, with test vectors,
+in `docs/guides/assignment.md`: another language must compute the same bucket.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from xxhash import xxh64_intdigest
+
+from turnout.quantities import BASIS_POINTS
+from turnout.registry.domain.version import ModelRef, VersionRef
+from turnout.traffic.domain.overrides import Attribute, Overrides, typed
+from turnout.traffic.domain.split import Assignment, Reason, Role, Split
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """All a replica needs to answer for one model."""
+
+    model: ModelRef
+    split: Split
+    overrides: Overrides
+    versions: Mapping[str, VersionRef]
+    """Every version of the split and the overrides, by its text."""
+
+
+def bucket(salt: str, unit: str) -> int:
+    """A unit's place in 0 to 9,999: xxh64, seed 0, of `salt:unit` in UTF-8, modulo 10,000."""
+    return xxh64_intdigest(f"{salt}:{unit}".encode()) % BASIS_POINTS
+
+
+def assign(
+    split: Split,
+    overrides: Overrides,
+    *,
+    unit: str | None,
+    attributes: Mapping[str, Attribute],
+    draw: int,
+) -> Assignment:
+    """Choose the version that answers: a pin, else the first rule that fits, else the split.
+
+    `draw` is the bucket where no unit decides; take it from the split's `draws`.
+    """
+    if not overrides.empty and (found := _override(split, overrides, unit, attributes)):
+        return found
+    if unit is not None and split.by_unit:
+        draw = xxh64_intdigest(f"{split.salt}:{unit}".encode()) % BASIS_POINTS
+    return split.answers[bisect_right(split.bounds, draw)]
+
+
+def _override(
+    split: Split, overrides: Overrides, unit: str | None, attributes: Mapping[str, Attribute]
+) -> Assignment | None:
+    if unit is not None and (version := overrides.pinned.get(unit)):
+        return _outside(split, overrides.version_ids[version], version, Reason.PINNED)
+    for attribute, wanted, version in overrides.targeted:
+        value = attributes.get(attribute)
+        if value is not None and typed(value) in wanted:
+            return _outside(split, overrides.version_ids[version], version, Reason.TARGETED)
+    return None
+
+
+def _outside(split: Split, version_id: int, version: str, reason: Reason) -> Assignment:
+    variant = split.variant(version_id)
+    return Assignment(version_id, version, variant.name if variant else version, reason, None)
+
+
+def forced(split: Split, version: VersionRef) -> Assignment:
+    """Assign the version that the request named."""
+    return _outside(split, version.id, version.version, Reason.FORCED)
+
+
+def fallback(split: Split, failed: Assignment) -> Assignment | None:
+    """Name who answers when a version failed: baseline or control, else the largest share.
+
+    None when that is the version that failed.
+    """
+    named = [v for v in split.serving if v.name in {Role.BASELINE, Role.CONTROL}]
+    steady = named[0] if named else max(split.serving, key=lambda variant: variant.weight)
+    if steady.version_id == failed.version_id:
+        return None
+    return Assignment(steady.version_id, steady.version, steady.name, Reason.FALLBACK, None)
