@@ -1,0 +1,374 @@
+"""What changes the registry; all that happens to one model's versions waits for its lock."""
+
+from collections.abc import Callable, Collection
+from dataclasses import fields, replace
+from datetime import datetime
+from typing import TypeVar
+
+from pydantic_core import to_jsonable_python
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.access.commands import audit
+from turnout.errors import NotFound
+from turnout.registry.domain.lifecycle import Lifecycle, check_transition
+from turnout.registry.domain.runtime import Artifact
+from turnout.registry.domain.semver import SemVer
+from turnout.registry.domain.signature import Signature
+from turnout.registry.domain.upload import File, check_file
+from turnout.registry.domain.version import (
+    ModelDetails,
+    ModelExists,
+    NewModel,
+    NewVersion,
+    StillUsed,
+    VersionDetails,
+    VersionExists,
+    check_deletable,
+)
+from turnout.registry.tables import LifecycleTransition, Model, Version
+
+Details = TypeVar("Details", ModelDetails, VersionDetails)
+
+
+async def register_model(
+    session: AsyncSession, new: NewModel, *, actor: str, now: datetime, reason: str | None
+) -> Model:
+    details = _details(ModelDetails, new)
+    model = await _add_model(session, new.name, details, actor=actor, now=now, reason=reason)
+    if model is None:
+        raise ModelExists(new.name)
+    return model
+
+
+async def edit_model(
+    session: AsyncSession,
+    model_id: int,
+    edit: Callable[[ModelDetails], ModelDetails],
+    *,
+    actor: str,
+    now: datetime,
+    reason: str | None,
+) -> Model:
+    model = await _locked_model(session, model_id)
+    before, model.details = model.details, edit(model.details)
+    model.updated_at = now
+    audit(
+        session,
+        actor=actor,
+        action="model.edited",
+        subject=_path(model),
+        before=to_jsonable_python(before),
+        after=to_jsonable_python(model.details),
+        reason=reason,
+        now=now,
+    )
+    return model
+
+
+async def delete_model(
+    session: AsyncSession, model_id: int, *, actor: str, now: datetime, reason: str | None
+) -> None:
+    """Delete a model that has no versions."""
+    model = await _locked_model(session, model_id)
+    query = select(Version.version).where(Version.model_id == model_id)
+    versions = (await session.scalars(query.order_by(Version.precedence))).all()
+    if versions:
+        listed = ", ".join(versions[:10]) + (", …" if len(versions) > 10 else "")
+        raise StillUsed(f"{model.name} has versions: delete {listed} first", versions=len(versions))
+    await _delete(session, model, model.name)
+    audit(
+        session,
+        actor=actor,
+        action="model.deleted",
+        subject=_path(model),
+        before=to_jsonable_python(model.details),
+        reason=reason,
+        now=now,
+    )
+
+
+async def register_version(
+    session: AsyncSession,
+    model_name: str,
+    new: NewVersion,
+    *,
+    actor: str,
+    now: datetime,
+    reason: str | None,
+) -> Version:
+    """Register a version, and its model with it when this is the model's first."""
+    model = await _shared_model(session, model_name)
+    if model is None:
+        model = await _add_model(
+            session, model_name, ModelDetails(), actor=actor, now=now, reason=reason
+        )
+    if model is None:  # another registration came in between, and has been committed
+        model = await _shared_model(session, model_name)
+    assert model is not None
+    insertion = insert(Version).values(
+        model_id=model.id,
+        version=new.version,
+        precedence=SemVer.parse(new.version).precedence,
+        stage=Lifecycle.DEVELOPMENT,
+        details=_details(VersionDetails, new),
+        parent_version=new.parent_version,
+        signature=new.signature,
+        artifact=new.artifact,
+        runtime=new.runtime,
+        created_at=now,
+        created_by=actor,
+        updated_at=now,
+    )
+    version: Version | None = await session.scalar(
+        insertion.on_conflict_do_nothing().returning(Version)
+    )
+    if version is None:
+        raise VersionExists(model_name, new.version)
+    audit(
+        session,
+        actor=actor,
+        action="version.registered",
+        subject=_path(model, version),
+        after=to_jsonable_python(new),
+        reason=reason,
+        now=now,
+    )
+    return version
+
+
+async def edit_version(
+    session: AsyncSession,
+    version_id: int,
+    edit: Callable[[VersionDetails], VersionDetails],
+    *,
+    actor: str,
+    now: datetime,
+    reason: str | None,
+) -> Version:
+    model, version = await _locked_version(session, version_id)
+    before, version.details = version.details, edit(version.details)
+    version.updated_at = now
+    audit(
+        session,
+        actor=actor,
+        action="version.edited",
+        subject=_path(model, version),
+        before=to_jsonable_python(before),
+        after=to_jsonable_python(version.details),
+        reason=reason,
+        now=now,
+    )
+    return version
+
+
+async def delete_version(
+    session: AsyncSession, version_id: int, *, actor: str, now: datetime, reason: str | None
+) -> None:
+    """Delete a version that has never been given traffic."""
+    model, version = await _locked_version(session, version_id)
+    name = f"{model.name} {version.version}"
+    check_deletable(name, version.stage, version.deployed_at)
+    await _delete(session, version, name)
+    audit(
+        session,
+        actor=actor,
+        action="version.deleted",
+        subject=_path(model, version),
+        before={"stage": version.stage, **to_jsonable_python(version.details)},
+        reason=reason,
+        now=now,
+    )
+
+
+async def attach_artifact(
+    session: AsyncSession,
+    version_id: int,
+    file: File,
+    signature: Signature | None,
+    *,
+    actor: str,
+    now: datetime,
+    reason: str | None,
+) -> Version:
+    """Make a file of the artifact store the version's own, for good.
+
+    `signature` is what the file says of itself; it fills in for one that was not declared.
+    """
+    model, version = await _locked_version(session, version_id)
+    check_file(file, announced=version.artifact, present=version.file_sha256)
+    if version.file_sha256 == file.sha256:
+        return version
+    version.file_sha256 = file.sha256
+    version.artifact = replace(version.artifact or Artifact(), sha256=file.sha256, size=file.size)
+    version.signature = version.signature or signature
+    version.updated_at = now
+    audit(
+        session,
+        actor=actor,
+        action="version.artifact_attached",
+        subject=_path(model, version),
+        after=to_jsonable_python(version.artifact),
+        reason=reason,
+        now=now,
+    )
+    return version
+
+
+async def transition(
+    session: AsyncSession,
+    version_id: int,
+    to: Lifecycle,
+    *,
+    actor: str,
+    now: datetime,
+    reason: str | None,
+) -> Version:
+    """Move a version to another stage; whatever was in production before it is archived."""
+    model, version = await _locked_version(session, version_id)
+    check_transition(version.stage, to)
+    if to is Lifecycle.PRODUCTION:
+        query = select(Version).where(Version.model_id == model.id)
+        previous = await session.scalar(query.where(Version.stage == Lifecycle.PRODUCTION))
+        if previous is not None:
+            note = f"{version.version} took over"
+            _move(session, model, previous, Lifecycle.ARCHIVED, actor=actor, now=now, reason=note)
+            await session.flush()  # an index allows one version in production at any moment
+    _move(session, model, version, to, actor=actor, now=now, reason=reason)
+    return version
+
+
+async def enter_production(
+    session: AsyncSession, version_id: int, *, actor: str, now: datetime, reason: str | None
+) -> None:
+    """Bring a version into production, by way of staging if it comes from development.
+
+    Nothing happens to one that is there; a rejected one is refused.
+    """
+    _, version = await _locked_version(session, version_id)
+    if version.stage is Lifecycle.PRODUCTION:
+        return
+    if version.stage is Lifecycle.DEVELOPMENT:
+        staging = Lifecycle.STAGING
+        await transition(session, version_id, staging, actor=actor, now=now, reason=reason)
+    production = Lifecycle.PRODUCTION
+    await transition(session, version_id, production, actor=actor, now=now, reason=reason)
+
+
+async def mark_deployed(
+    session: AsyncSession, version_ids: Collection[int], *, now: datetime
+) -> None:
+    """Note that versions are given traffic; whoever sends them some says so, in its transaction."""
+    undeployed = Version.id.in_(version_ids) & Version.deployed_at.is_(None)
+    await session.execute(update(Version).where(undeployed).values(deployed_at=now))
+
+
+async def _add_model(
+    session: AsyncSession,
+    name: str,
+    details: ModelDetails,
+    *,
+    actor: str,
+    now: datetime,
+    reason: str | None,
+) -> Model | None:
+    """Add a model; None if there is one of that name."""
+    insertion = insert(Model).values(
+        name=name, details=details, created_at=now, created_by=actor, updated_at=now
+    )
+    model: Model | None = await session.scalar(insertion.on_conflict_do_nothing().returning(Model))
+    if model is not None:
+        audit(
+            session,
+            actor=actor,
+            action="model.registered",
+            subject=_path(model),
+            after=to_jsonable_python(details),
+            reason=reason,
+            now=now,
+        )
+    return model
+
+
+async def _shared_model(session: AsyncSession, name: str) -> Model | None:
+    """Find a model and keep it from being deleted until this transaction ends."""
+    query = select(Model).where(Model.name == name)
+    return await session.scalar(query.with_for_update(read=True, key_share=True))
+
+
+async def _locked_model(session: AsyncSession, model_id: int) -> Model:
+    query = select(Model).where(Model.id == model_id).with_for_update(key_share=True)
+    model = await session.scalar(query.execution_options(populate_existing=True))
+    if model is None:
+        raise NotFound("the model has been deleted meanwhile")
+    return model
+
+
+async def _locked_version(session: AsyncSession, version_id: int) -> tuple[Model, Version]:
+    model_id = await session.scalar(select(Version.model_id).where(Version.id == version_id))
+    if model_id is None:
+        raise NotFound("the version has been deleted meanwhile")
+    model = await _locked_model(session, model_id)
+    version = await session.get(Version, version_id, populate_existing=True)
+    if version is None:
+        raise NotFound("the version has been deleted meanwhile")
+    return model, version
+
+
+def _move(
+    session: AsyncSession,
+    model: Model,
+    version: Version,
+    to: Lifecycle,
+    *,
+    actor: str,
+    now: datetime,
+    reason: str | None,
+) -> None:
+    """The only writer of a stage: the row, its history and the audit log together."""
+    before, version.stage = version.stage, to
+    version.updated_at = now
+    session.add(
+        LifecycleTransition(
+            version_id=version.id,
+            from_stage=before,
+            to_stage=to,
+            at=now,
+            actor=actor,
+            reason=reason,
+        )
+    )
+    audit(
+        session,
+        actor=actor,
+        action="version.transitioned",
+        subject=_path(model, version),
+        before={"stage": before},
+        after={"stage": to},
+        reason=reason,
+        now=now,
+    )
+
+
+async def _delete(session: AsyncSession, row: Model | Version, name: str) -> None:
+    """Delete, unless a row of another slice refers to this one."""
+    try:
+        async with session.begin_nested():
+            await session.delete(row)
+    except IntegrityError as error:
+        table = getattr(getattr(error.orig, "__cause__", None), "table_name", None)
+        raise StillUsed(
+            f"{name} cannot be deleted: {table or 'something'} still refers to it", used_by=table
+        ) from None
+
+
+def _details(kind: type[Details], new: Details) -> Details:
+    """The part of a registration that may be edited later."""
+    return kind(**{part.name: getattr(new, part.name) for part in fields(kind)})
+
+
+def _path(model: Model, version: Version | None = None) -> str:
+    path = f"models/{model.name}"
+    return path if version is None else f"{path}/versions/{version.version}"

@@ -1,0 +1,177 @@
+"""How a version is served, and the file or address it was built as."""
+
+import ipaddress
+import re
+import socket
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from annotated_types import Ge
+
+from turnout.quantities import STRICT, Duration, Reading
+from turnout.registry.domain.fields import Address, Label
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+# Whoever may register a version may send this variable's value to a host of their choice, so
+# the pattern leaves out passwords, cloud keys and Turnout's own settings.
+_TOKEN_VARIABLE = re.compile(r"(?!TURNOUT_)[A-Z][A-Z0-9_]*(TOKEN|API_KEY)", re.ASCII)
+_METADATA_SERVICE: Final = ipaddress.ip_address("fd00:ec2::254")
+"""Amazon's IPv6 address for instance credentials; the others are link-local."""
+
+
+def read_sha256(text: object) -> object:
+    return text.lower() if isinstance(text, str) else text
+
+
+def check_sha256(text: str) -> str:
+    if not _SHA256.fullmatch(text):
+        raise ValueError("a SHA-256 is written as 64 hexadecimal digits")
+    return text
+
+
+def check_server(url: str) -> str:
+    """Accept the address of a model server, which may be private but never link-local."""
+    parts = urlsplit(url)
+    try:
+        port_is_known = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_known = False
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_known:
+        raise ValueError(
+            f"{url!r} is not the address of a model server: write http:// or https:// and a"
+            " host, such as http://models.internal:8080"
+        )
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("credentials do not belong in a url: name their variable in token_env")
+    if parts.fragment or re.search(r"\s", url):
+        raise ValueError("a server's url has no fragment and no spaces")
+    address = _literal_address(parts.hostname)
+    if address and no_model_server(address):
+        raise ValueError(
+            f"{parts.hostname} is a link-local, multicast or unspecified address, where no model"
+            " server lives"
+        )
+    return url
+
+
+def no_model_server(address: IPAddress) -> bool:
+    """Tell addresses that hand out a machine's credentials, or lead to no machine at all."""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return (
+        address.is_link_local
+        or address.is_unspecified
+        or address.is_multicast
+        or address == _METADATA_SERVICE
+    )
+
+
+def _literal_address(host: str) -> IPAddress | None:
+    """Read a host that is an address already, in every form a resolver takes for one.
+
+    `2852039166` and `0xa9.254.169.254` are 169.254.169.254 to getaddrinfo, and so is
+    `::ffff:169.254.169.254`.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        try:
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        except OSError:
+            return None
+    return address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifact:
+    """Where the version's file came from, and its fingerprint."""
+
+    __pydantic_config__ = STRICT
+
+    uri: Address | None = None
+    sha256: (
+        Annotated[
+            str,
+            Reading(
+                read=read_sha256,
+                check=check_sha256,
+                describe={"type": "string", "pattern": f"^{_SHA256.pattern}$"},
+            ),
+        ]
+        | None
+    ) = None
+    size: Annotated[int, Ge(0)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxRuntime:
+    """The uploaded ONNX file, run by the gateway itself.
+
+    Without names, the first output is the prediction and the second, if any, its probabilities.
+    """
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["onnx"] = "onnx"
+    prediction_output: Label | None = None
+    confidence_output: Label | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRuntime:
+    """A model server that speaks the Open Inference Protocol v2, or takes plain JSON.
+
+    `token_env` names the variable, in Turnout's environment, that holds its bearer token.
+    """
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["http"] = "http"
+    url: Annotated[
+        Address,
+        Reading(check=check_server, describe={"type": "string", "format": "uri"}),
+    ]
+    protocol: Literal["v2", "json"] = "v2"
+    model_name: Label | None = None
+    token_env: Label | None = None
+    timeout: Duration | None = None
+
+    def __post_init__(self) -> None:
+        if self.token_env is not None and not _TOKEN_VARIABLE.fullmatch(self.token_env):
+            raise ValueError(
+                "token_env is the name of an environment variable that ends in TOKEN or API_KEY"
+                " and does not begin with TURNOUT_, such as FRAUD_SERVER_TOKEN"
+            )
+        if self.timeout is not None and not self.timeout:
+            raise ValueError("a timeout is longer than nothing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalRuntime:
+    """The caller runs the model; Turnout only routes and measures."""
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["external"] = "external"
+
+
+@dataclass(frozen=True, slots=True)
+class _ByKind:
+    """Have pydantic pick the class by `kind`, so that errors speak of that one alone."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        kinds = (OnnxRuntime, HttpRuntime, ExternalRuntime)
+        return {
+            "type": "tagged-union",
+            "discriminator": "kind",
+            "choices": {
+                kind.__dataclass_fields__["kind"].default: handler.generate_schema(kind)
+                for kind in kinds
+            },
+        }
+
+
+Runtime = Annotated[OnnxRuntime | HttpRuntime | ExternalRuntime, _ByKind()]

@@ -1,0 +1,146 @@
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Select, select, tuple_, type_coerce
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.registry.domain.fields import MODEL_NAME
+from turnout.registry.domain.lifecycle import Lifecycle
+from turnout.registry.domain.semver import SemVer
+from turnout.registry.domain.version import (
+    ModelNotFound,
+    ModelRef,
+    VersionNotFound,
+    VersionRef,
+    read_version,
+)
+from turnout.registry.tables import LifecycleTransition, Model, Version
+
+_MODEL_REF = select(Model.id, Model.name)
+_VERSION_REF = select(
+    Version.id,
+    Version.model_id,
+    Model.name.label("model"),
+    Version.version,
+    Version.stage,
+    Version.runtime,
+    Version.artifact,
+    Version.signature,
+    Version.file_sha256,
+).join_from(Version, Model)
+
+
+async def model(session: AsyncSession, name: str) -> ModelRef:
+    # A name that cannot exist is not looked up: PostgreSQL refuses some texts, such as NUL.
+    if not MODEL_NAME.fullmatch(name):
+        raise ModelNotFound(name)
+    found = await session.execute(_MODEL_REF.where(Model.name == name))
+    row = found.mappings().one_or_none()
+    if row is None:
+        raise ModelNotFound(name)
+    return ModelRef(**row)
+
+
+async def models_by_id(session: AsyncSession, ids: Collection[int]) -> dict[int, ModelRef]:
+    rows = await session.execute(_MODEL_REF.where(Model.id.in_(ids)))
+    return {row["id"]: ModelRef(**row) for row in rows.mappings()}
+
+
+async def version(session: AsyncSession, model_id: int, text: str) -> VersionRef:
+    """Find a version by its text, in any accepted spelling."""
+    name = str(read_version(text))
+    found = await session.execute(
+        _VERSION_REF.where(Version.model_id == model_id, Version.version == name)
+    )
+    row = found.mappings().one_or_none()
+    if row is None:
+        models = await models_by_id(session, [model_id])
+        raise VersionNotFound(models[model_id].name, name)
+    return VersionRef(**row)
+
+
+async def versions_by_id(session: AsyncSession, ids: Collection[int]) -> dict[int, VersionRef]:
+    rows = await session.execute(_VERSION_REF.where(Version.id.in_(ids)))
+    return {row["id"]: VersionRef(**row) for row in rows.mappings()}
+
+
+async def current_version(session: AsyncSession, model_id: int) -> VersionRef | None:
+    """The version in production."""
+    found = await session.execute(
+        _VERSION_REF.where(Version.model_id == model_id, Version.stage == Lifecycle.PRODUCTION)
+    )
+    row = found.mappings().one_or_none()
+    return None if row is None else VersionRef(**row)
+
+
+async def newest_version(session: AsyncSession, model_id: int) -> SemVer | None:
+    """The registered version of the highest precedence, whatever its stage."""
+    text = await session.scalar(
+        select(Version.version).where(Version.model_id == model_id).order_by(*_NEWEST_FIRST)
+    )
+    return None if text is None else SemVer.parse(text)
+
+
+_NEWEST_FIRST = (Version.precedence.desc(), Version.id.desc())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRange:
+    metric: str
+    least: float | None = None
+    most: float | None = None
+
+
+async def models(session: AsyncSession, *, limit: int, after: str | None) -> Sequence[Model]:
+    """Models by name, behind the name `after`."""
+    query = select(Model).order_by(Model.name).limit(limit)
+    if after is not None:
+        query = query.where(Model.name > after)
+    return (await session.scalars(query)).all()
+
+
+async def versions(
+    session: AsyncSession,
+    model_id: int,
+    *,
+    stage: Lifecycle | None = None,
+    tags: Sequence[str] = (),
+    ranges: Sequence[MetricRange] = (),
+    limit: int,
+    after: tuple[str, int] | None = None,
+) -> Sequence[Version]:
+    """Versions of one model that meet every condition, newest precedence first.
+
+    `after` is the (precedence, id) of the last one that is known. A version without a metric is
+    in no range of it.
+    """
+    query = select(Version).where(Version.model_id == model_id)
+    if stage is not None:
+        query = query.where(Version.stage == stage)
+    if tags:
+        query = query.where(Version.tags.contains(list(tags)))
+    for condition in ranges:
+        query = _within(query, condition)
+    if after is not None:
+        query = query.where(tuple_(Version.precedence, Version.id) < after)
+    return (await session.scalars(query.order_by(*_NEWEST_FIRST).limit(limit))).all()
+
+
+def _within(query: Select[Version], condition: MetricRange) -> Select[Version]:
+    value = type_coerce(Version.details, JSONB)["metrics"][condition.metric].as_float()
+    if condition.least is not None:
+        query = query.where(value >= condition.least)
+    if condition.most is not None:
+        query = query.where(value <= condition.most)
+    return query
+
+
+async def history(session: AsyncSession, version_id: int) -> Sequence[LifecycleTransition]:
+    """The version's moves between stages, oldest first."""
+    query = (
+        select(LifecycleTransition)
+        .where(LifecycleTransition.version_id == version_id)
+        .order_by(LifecycleTransition.id)
+    )
+    return (await session.scalars(query)).all()

@@ -1,0 +1,90 @@
+from datetime import datetime
+
+from sqlalchemy import (
+    Computed,
+    Enum,
+    ForeignKey,
+    Identity,
+    Index,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from turnout.db import Base, Json
+from turnout.registry.domain.lifecycle import Lifecycle
+from turnout.registry.domain.runtime import Artifact, Runtime
+from turnout.registry.domain.signature import Signature
+from turnout.registry.domain.version import ModelDetails, VersionDetails
+
+
+def _stage(name: str) -> Enum:
+    """Text with a check, which a migration can widen; a native enum only grows awkwardly."""
+    return Enum(
+        Lifecycle,
+        name=name,
+        native_enum=False,
+        length=20,
+        create_constraint=True,
+        values_callable=lambda kind: [stage.value for stage in kind],
+    )
+
+
+class Model(Base):
+    __tablename__ = "model"
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    name: Mapped[str] = mapped_column(Text(collation="C"), unique=True)
+    details: Mapped[ModelDetails] = mapped_column(Json(ModelDetails))
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    updated_at: Mapped[datetime]
+
+
+class Version(Base):
+    __tablename__ = "version"
+    __table_args__ = (
+        UniqueConstraint("model_id", "version"),
+        Index("ix_version_precedence", "model_id", "precedence", "id"),
+        Index("ix_version_tags", "tags", postgresql_using="gin"),
+        Index(
+            "ix_version_production",
+            "model_id",
+            unique=True,
+            postgresql_where=text("stage = 'production'"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey(Model.id, ondelete="RESTRICT"))
+    version: Mapped[str] = mapped_column(Text(collation="C"))
+    precedence: Mapped[str] = mapped_column(Text(collation="C"))
+    stage: Mapped[Lifecycle] = mapped_column(_stage("stage"))
+    details: Mapped[VersionDetails] = mapped_column(Json(VersionDetails))
+    tags: Mapped[list[str]] = mapped_column(JSONB, Computed("details -> 'tags'", persisted=True))
+    """Drawn from the details so that it can be indexed."""
+    parent_version: Mapped[str | None]
+    signature: Mapped[Signature | None] = mapped_column(Json(Signature))
+    artifact: Mapped[Artifact | None] = mapped_column(Json(Artifact))
+    runtime: Mapped[Runtime] = mapped_column(Json(Runtime))
+    file_sha256: Mapped[str | None]
+    deployed_at: Mapped[datetime | None]
+    """When it was first given traffic; from then on it is part of the record and stays."""
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    updated_at: Mapped[datetime]
+
+
+class LifecycleTransition(Base):
+    __tablename__ = "lifecycle_transition"
+    __table_args__ = (Index(None, "version_id", "id"),)
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey(Version.id, ondelete="CASCADE"))
+    from_stage: Mapped[Lifecycle] = mapped_column(_stage("from_stage"))
+    to_stage: Mapped[Lifecycle] = mapped_column(_stage("to_stage"))
+    at: Mapped[datetime]
+    actor: Mapped[str]
+    reason: Mapped[str | None]
