@@ -1,1 +1,78 @@
 """Plain functions that add one valid row each, or make one valid value."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from turnout.traffic.domain.split import Owner, OwnerKind, Split, Spread, Variant
+
+DAWN = datetime(2026, 3, 2, tzinfo=UTC)
+PERSON = Owner(kind=OwnerKind.PERSON, id="ada")
+
+
+def variants(weights: Mapping[str, int], *, shadow: str | None = None) -> tuple[Variant, ...]:
+    """Variants by name with weights in basis points; the first one is version 1.0.0 with id 1."""
+    serving = [
+        Variant(name=name, version_id=n, version=f"{n}.0.0", weight=weight)
+        for n, (name, weight) in enumerate(weights.items(), start=1)
+    ]
+    n = len(serving) + 1
+    copied = Variant(name=shadow or "", version_id=n, version=f"{n}.0.0", weight=0, shadow=True)
+    return (*serving, copied) if shadow else tuple(serving)
+
+
+def split(
+    weights: Mapping[str, int],
+    *,
+    shadow: str | None = None,
+    strategy: Spread = Spread.STICKY,
+    salt: str = "8f14e45fceea167a",
+    owner: Owner = PERSON,
+    owned: bool = False,
+) -> Split:
+    return Split(
+        id=7,
+        model_id=1,
+        salt=salt,
+        strategy=strategy,
+        variants=variants(weights, shadow=shadow),
+        owner=owner,
+        owned=owned,
+        created_at=DAWN,
+    )
+
+from datetime import UTC, datetime
+
+from turnout.observations.domain import ArmEvidence
+from turnout.stats.quantile_sketch import QuantileSketch
+from turnout.stats.totals import UnitTotals
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+"""When the clock of the tests starts."""
+
+
+def counted(n: int, x: float) -> UnitTotals:
+    """Totals of n units with one event each, x of which count."""
+    return UnitTotals(units=n, n=n, n2=n, x=x, x2=x, xn=x)
+
+
+def arm_evidence(
+    predictions: int,
+    *,
+    errors: int = 0,
+    latency_ms: float = 50.0,
+    last_at: datetime | None = NOON,
+    version_id: int = 1,
+    **outcomes: UnitTotals,
+) -> ArmEvidence:
+    """An arm in which every prediction is of a unit of its own and takes equally long."""
+    n = predictions
+    latency = UnitTotals(
+        units=n, n=n, n2=n, x=n * latency_ms, x2=n * latency_ms**2, xn=n * latency_ms
+    )
+    return ArmEvidence(
+        version_id=version_id,
+        metrics={"error_rate": counted(n, errors), "latency_mean": latency, **outcomes},
+        latency=QuantileSketch.of([latency_ms] * n),
+        predictions=n,
+        last_at=last_at if n else None,
+    )

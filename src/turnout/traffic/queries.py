@@ -68,13 +68,18 @@ async def routes(session: AsyncSession, model_ids: Collection[int] | None = None
     return [_route(row, versions) for row in rows]
 
 
-async def revisions(session: AsyncSession) -> dict[int, tuple[int, int]]:
+async def revisions(
+    session: AsyncSession, model_ids: Collection[int] | None = None
+) -> dict[int, tuple[int, int]]:
     """A pair per model that differs after every change, far cheaper to poll than the routes."""
-    found = await session.execute(
+    statement = (
         select(SplitRow.model_id, SplitRow.id, OverrideSet.revision)
         .outerjoin(OverrideSet, OverrideSet.model_id == SplitRow.model_id)
         .where(SplitRow.active)
     )
+    if model_ids is not None:
+        statement = statement.where(SplitRow.model_id.in_(model_ids))
+    found = await session.execute(statement)
     return {row.model_id: (row.id, row.revision or 0) for row in found}
 
 

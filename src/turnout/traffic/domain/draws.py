@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from random import random
 
 from turnout.quantities import BASIS_POINTS
@@ -14,22 +15,36 @@ class RoundRobin:
 
     With weights that share the divisor g, a cycle has 10,000 / g draws, and each run of g buckets
     belongs to one variant. Stepping through the runs by a stride that has no divisor in common
-    with the cycle meets every run once a cycle; a stride near the golden section of the cycle
-    spreads them as evenly as can be. The state is one counter, advanced without a lock.
+    with the cycle meets every run once a cycle. The state is one counter, advanced without a lock.
     """
 
     def __init__(self, weights: Sequence[int]) -> None:
-        self.run = math.gcd(*weights)
-        self.cycle = sum(weights) // self.run
-        golden = self.cycle * (math.sqrt(5) - 1) / 2
-        self.stride = min(
-            (n for n in range(1, self.cycle + 1) if math.gcd(n, self.cycle) == 1),
-            key=lambda n: abs(n - golden),
-        )
+        self._run = math.gcd(*weights)
+        self._cycle = sum(weights) // self._run
+        self._stride = even_stride(self._cycle)
         self._turns = itertools.count()
 
     def draw(self) -> int:
-        return next(self._turns) * self.stride % self.cycle * self.run
+        return next(self._turns) * self._stride % self._cycle * self._run
+
+
+@cache
+def even_stride(cycle: int) -> int:
+    """Find the stride whose multiples are spread most evenly over the cycle.
+
+    How far such a sequence strays from even is bounded by the sum of the partial quotients of
+    stride / cycle as a continued fraction (Zaremba 1966), so the smallest sum is taken.
+    """
+    coprime = (stride for stride in range(1, cycle + 1) if math.gcd(stride, cycle) == 1)
+    return min(coprime, key=lambda stride: _sum_of_quotients(cycle, stride))
+
+
+def _sum_of_quotients(a: int, b: int) -> int:
+    total = 0
+    while b:
+        total += a // b
+        a, b = b, a % b
+    return total
 
 
 def random_draw() -> int:

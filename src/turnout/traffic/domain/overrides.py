@@ -3,24 +3,56 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Final
+from math import isfinite
+from typing import Annotated, Any, Final
 
 from annotated_types import MaxLen, MinLen
 
-from turnout.quantities import STRICT, Check, Line
+from turnout.quantities import STRICT, Check, Line, check_line
 from turnout.registry.domain.fields import Label, VersionName
 
 MAX_PINS: Final = 10_000
 MAX_RULES: Final = 100
 MAX_VALUES: Final = 1_000
 
-Attribute = str | int | float | bool
+LONGEST: Final = 200
+
+
+def check_value(value: object) -> object:
+    if isinstance(value, str):
+        if len(value) > LONGEST:
+            raise ValueError(f"an attribute's text has at most {LONGEST} characters")
+        return check_line(value)
+    if not isinstance(value, int | float) or (isinstance(value, float) and not isfinite(value)):
+        raise ValueError("an attribute is text, a number, true or false")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _AsGiven:
+    """Have pydantic take JSON's own types as they are: 1 is neither `true` nor `"1"`."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return {
+            "type": "function-plain",
+            "function": {"type": "no-info", "function": check_value},
+        }
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Mapping[str, Any]:
+        return {"type": ["string", "number", "boolean"], "maxLength": LONGEST}
+
+
+Attribute = Annotated[str | int | float | bool, _AsGiven()]
 """What a caller may tell about a unit, for rules to aim at."""
 
-Value = Annotated[Line, MaxLen(200)] | int | float | bool
-
-Unit = Annotated[Line, MinLen(1), MaxLen(200)]
+Unit = Annotated[Line, MinLen(1), MaxLen(LONGEST)]
 """What is randomised: the id of a user, a session or a request."""
+
+
+def check_values(values: Sequence[Attribute]) -> Sequence[Attribute]:
+    if not values:
+        raise ValueError("a rule without values fits nobody: name at least one")
+    return values
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +72,7 @@ class Rule:
     __pydantic_config__ = STRICT
 
     attribute: Label
-    values: Annotated[tuple[Value, ...], MinLen(1), MaxLen(MAX_VALUES)]
+    values: Annotated[tuple[Attribute, ...], MaxLen(MAX_VALUES), Check(check_values)]
     version: VersionName
 
 

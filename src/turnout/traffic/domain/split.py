@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final, TypeVar
 
-from annotated_types import MaxLen, MinLen
+from annotated_types import MaxLen
 
 from turnout.errors import Conflict, NotFound
 from turnout.quantities import BASIS_POINTS, STRICT, Check, Weight, percent
@@ -151,7 +151,7 @@ def check_arms(arms: Arms) -> Arms:
     return arms
 
 
-Shares = Annotated[tuple[Share, ...], MinLen(1), MaxLen(MAX_VARIANTS), Check(check_arms)]
+Shares = Annotated[tuple[Share, ...], MaxLen(MAX_VARIANTS), Check(check_arms)]
 
 
 @dataclass(frozen=True, slots=True)
