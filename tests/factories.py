@@ -3,10 +3,33 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.observations.domain import ArmEvidence
+from turnout.registry import commands, queries
+from turnout.registry.domain.runtime import ExternalRuntime, Runtime
+from turnout.registry.domain.version import NewVersion, VersionRef
+from turnout.stats.quantile_sketch import QuantileSketch
+from turnout.stats.totals import UnitTotals
 from turnout.traffic.domain.split import Owner, OwnerKind, Split, Spread, Variant
 
-DAWN = datetime(2026, 3, 2, tzinfo=UTC)
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+"""When the clock of the tests starts."""
+
 PERSON = Owner(kind=OwnerKind.PERSON, id="ada")
+
+
+async def version(
+    session: AsyncSession,
+    text: str = "1.0.0",
+    *,
+    model: str = "fraud-detection",
+    runtime: Runtime | None = None,
+) -> VersionRef:
+    """Register a version, and its model with it."""
+    new = NewVersion(version=text, runtime=runtime or ExternalRuntime())
+    row = await commands.register_version(session, model, new, actor="ada", now=NOON, reason=None)
+    return (await queries.versions_by_id(session, [row.id]))[row.id]
 
 
 def variants(weights: Mapping[str, int], *, shadow: str | None = None) -> tuple[Variant, ...]:
@@ -37,17 +60,8 @@ def split(
         variants=variants(weights, shadow=shadow),
         owner=owner,
         owned=owned,
-        created_at=DAWN,
+        created_at=NOON,
     )
-
-from datetime import UTC, datetime
-
-from turnout.observations.domain import ArmEvidence
-from turnout.stats.quantile_sketch import QuantileSketch
-from turnout.stats.totals import UnitTotals
-
-NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-"""When the clock of the tests starts."""
 
 
 def counted(n: int, x: float) -> UnitTotals:
