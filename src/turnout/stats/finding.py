@@ -145,8 +145,8 @@ def _points(value: float) -> str:
 
 
 def _plain(value: float) -> str:
-    return f"{value:.6g}"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.6g}"
+    return f"{value:+,.0f}" if abs(value) >= 10_000 else f"{value:+.4g}"
