@@ -1,0 +1,178 @@
+"""What the arms of a stage have shown, and what each guardrail says to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from turnout.observations.domain import ArmEvidence
+from turnout.rollouts.domain.guardrails import PROPORTIONS, Guardrail
+from turnout.rollouts.domain.plan import Plan
+from turnout.rollouts.domain.progress import Progress
+from turnout.stats.finding import Finding
+from turnout.stats.guardrail import judge_difference, judge_limit
+from turnout.stats.quantile_guardrail import judge_quantile_difference, judge_quantile_limit
+from turnout.stats.quantile_sketch import QuantileSketch
+from turnout.stats.totals import UnitTotals
+from turnout.stats.verdict import Verdict, worst
+
+STALE_AFTER_AT_LEAST: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """The two arms of one split; an arm is None before its first prediction."""
+
+    candidate: ArmEvidence | None = None
+    baseline: ArmEvidence | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    guardrail: Guardrail
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """One look at the evidence. `verdict` is the worst of the guardrails that count."""
+
+    verdict: Verdict
+    reason: str
+    findings: tuple[Judged, ...] = ()
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What makes one look differ from the next: all verdicts, the deciding one first."""
+        return (self.verdict, *(judged.finding.verdict for judged in self.findings))
+
+
+def judge(plan: Plan, progress: Progress, evidence: Evidence, now: datetime) -> Judgement:
+    """Judge the present stage.
+
+    Any guardrail may cause the rollback, so each gets an equal part of the error rate: over the
+    whole plan and all looks, an innocent candidate is rolled back with a chance of at most
+    1 - confidence. Windows that a person starts afresh by hand come on top of that.
+    """
+    gates = max(1, plan.gates)
+    judged = tuple(
+        Judged(guardrail=limit, finding=_find(limit, evidence, gates=gates))
+        for limit in plan.limits(progress.stage)
+    )
+    gating = [found for found in judged if not found.guardrail.dry_run]
+    if not gating:
+        return Judgement(verdict=Verdict.PASS, reason="no guardrail to pass here", findings=judged)
+    verdict = worst(found.finding.verdict for found in gating)
+    reason = _reason(verdict, gating, evidence)
+    if verdict not in {Verdict.FAIL, Verdict.ERROR} and (
+        stale := _staleness(plan, progress, evidence, now)
+    ):
+        verdict, reason = Verdict.NO_DATA, stale
+    return Judgement(verdict=verdict, reason=reason, findings=judged)
+
+
+def _reason(verdict: Verdict, gating: Sequence[Judged], evidence: Evidence) -> str:
+    if verdict is Verdict.PASS:
+        seen = evidence.candidate.predictions if evidence.candidate else 0
+        return f"all of {len(gating)} guardrails pass on {seen:,} predictions"
+    deciding = next(found for found in gating if found.finding.verdict is verdict)
+    return f"{deciding.guardrail}: {deciding.finding.reason}"
+
+
+def _staleness(plan: Plan, progress: Progress, evidence: Evidence, now: datetime) -> str | None:
+    """Why the evidence does not speak of the present, if so.
+
+    Traffic that stopped must not carry a stage over its end: the newest prediction is of this
+    stage, and not older than half its bake time (or a minute, for short stages).
+    """
+    newest = evidence.candidate.last_at if evidence.candidate else None
+    if newest is None:
+        return "the candidate has made no prediction in this stage"
+    patience = max(plan.stages[progress.stage].bake / 2, STALE_AFTER_AT_LEAST)
+    if newest < progress.entered_at or now - newest > patience:
+        return f"the candidate's newest prediction is from {newest:%Y-%m-%d %H:%M:%S} UTC"
+    return None
+
+
+def _find(guardrail: Guardrail, evidence: Evidence, *, gates: int) -> Finding:
+    alpha = (1 - guardrail.confidence) / gates
+    try:
+        if guardrail.quantile is None:
+            return _find_ratio(guardrail, evidence, alpha=alpha)
+        return _find_quantile(guardrail, evidence, guardrail.quantile, alpha=alpha)
+    except (ValueError, ArithmeticError) as error:
+        return _broken(guardrail, error)
+
+
+def _find_ratio(guardrail: Guardrail, evidence: Evidence, *, alpha: float) -> Finding:
+    """The boundary is tightest at `min_samples`, where the first pass may be given."""
+    candidate = _totals(guardrail.metric, evidence.candidate)
+    proportion = guardrail.metric in PROPORTIONS
+    if not guardrail.relative:
+        return judge_limit(
+            candidate,
+            limit=guardrail.limit,
+            harm=guardrail.harm,
+            proportion=proportion,
+            alpha=alpha,
+            min_samples=guardrail.min_samples,
+            tuned_at=guardrail.min_samples,
+            proof=guardrail.proof,
+        )
+    return judge_difference(
+        candidate,
+        _totals(guardrail.metric, evidence.baseline),
+        margin=guardrail.limit,
+        harm=guardrail.harm,
+        proportion=proportion,
+        alpha=alpha,
+        min_samples=guardrail.min_samples,
+        tuned_at=guardrail.min_samples,
+        proof=guardrail.proof,
+    )
+
+
+def _totals(metric: str, arm: ArmEvidence | None) -> UnitTotals:
+    if arm is None:
+        return UnitTotals()
+    if metric == "success_rate":
+        return arm.metrics.get("error_rate", UnitTotals()).complement()
+    return arm.metrics.get(metric, UnitTotals())
+
+
+def _find_quantile(guardrail: Guardrail, evidence: Evidence, q: float, *, alpha: float) -> Finding:
+    candidate, baseline = (
+        arm.latency if arm else QuantileSketch() for arm in (evidence.candidate, evidence.baseline)
+    )
+    if not guardrail.relative:
+        return judge_quantile_limit(
+            candidate,
+            q=q,
+            limit=guardrail.limit,
+            alpha=alpha,
+            min_samples=guardrail.min_samples,
+            proof=guardrail.proof,
+        )
+    return judge_quantile_difference(
+        candidate,
+        baseline,
+        q=q,
+        margin=guardrail.limit,
+        alpha=alpha,
+        min_samples=guardrail.min_samples,
+        proof=guardrail.proof,
+    )
+
+
+def _broken(guardrail: Guardrail, error: Exception) -> Finding:
+    return Finding(
+        verdict=Verdict.ERROR,
+        candidate=None,
+        baseline=None,
+        effect=None,
+        bound=None,
+        limit=guardrail.limit,
+        n_candidate=0,
+        n_baseline=None,
+        reason=f"the recorded figures cannot be right: {error}",
+    )

@@ -1,0 +1,113 @@
+import math
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from turnout.quantities import STRICT, Line
+from turnout.stats.finding import Harm, Proof
+
+PROPORTIONS: Final = frozenset({"error_rate", "success_rate", "accuracy"})
+"""Metrics that count some of their events; every other one sums measurements."""
+
+_SHARES = PROPORTIONS | {"confidence"}
+_METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
+_QUANTILE = re.compile(r"latency_p([1-9]\d?)")
+_RULES: Final[dict[str, tuple[Harm, bool, str]]] = {
+    "max": ("above", False, "at most {}"),
+    "min": ("below", False, "at least {}"),
+    "max_increase": ("above", True, "at most {} above the baseline"),
+    "max_decrease": ("below", True, "at most {} below the baseline"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guardrail:
+    """A limit the candidate must respect: absolute (`max`, `min`), or against the baseline that
+    answers at the same time (`max_increase`, `max_decrease`).
+
+    Judged by a bound that holds at every look, never by a bare estimate. `proof` says what a pass
+    takes: `no_harm`, that `min_samples` were seen and no harm was shown; `not_worse`, that the
+    bound shows the candidate within the limit. With `dry_run` it is judged and shown, and decides
+    nothing.
+    """
+
+    __pydantic_config__ = STRICT
+
+    metric: Line
+    max: float | None = None
+    min: float | None = None
+    max_increase: float | None = None
+    max_decrease: float | None = None
+    confidence: float = 0.95
+    min_samples: int = 100
+    proof: Proof = "no_harm"
+    dry_run: bool = False
+
+    def __post_init__(self) -> None:
+        _check_metric(self.metric)
+        stated = [rule for rule in _RULES if getattr(self, rule) is not None]
+        if len(stated) != 1:
+            raise ValueError(
+                f"a guardrail states exactly one of {', '.join(_RULES)};"
+                f" this one on {self.metric} states {' and '.join(stated) or 'none'}"
+            )
+        if not math.isfinite(self.limit):
+            raise ValueError(f"{self.rule} must be a finite number")
+        if self.relative and self.limit < 0:
+            raise ValueError(f"{self.rule} is how much worse is accepted: 0 or more")
+        if self.metric in _SHARES and not 0 <= self.limit <= 1:
+            raise ValueError(
+                f"{self.metric} is a share between 0 and 1 (write 0.05 for 5 %), not {self.limit:g}"
+            )
+        if self.quantile is not None and self.harm == "below":
+            raise ValueError(f"{self.metric} is limited by max or max_increase, not {self.rule}")
+        if not 0.5 < self.confidence < 1:
+            raise ValueError("confidence lies between 0.5 and 1, such as 0.95")
+        if self.min_samples < 1:
+            raise ValueError("min_samples is 1 or more")
+
+    @property
+    def rule(self) -> str:
+        return next(rule for rule in _RULES if getattr(self, rule) is not None)
+
+    @property
+    def limit(self) -> float:
+        limit: float = getattr(self, self.rule)
+        return limit
+
+    @property
+    def harm(self) -> Harm:
+        return _RULES[self.rule][0]
+
+    @property
+    def relative(self) -> bool:
+        return _RULES[self.rule][1]
+
+    @property
+    def quantile(self) -> float | None:
+        """The quantile of the latency that is limited, such as 0.99, if it is one."""
+        found = _QUANTILE.fullmatch(self.metric)
+        return int(found[1]) / 100 if found else None
+
+    def __str__(self) -> str:
+        return f"{self.metric} {_RULES[self.rule][2].format(f'{self.limit:g}')}"
+
+
+def _check_metric(name: str) -> None:
+    if not _METRIC.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is not the name of a metric: a letter, then letters, digits, '.', '_', '-'"
+        )
+    if name.startswith("latency") and name != "latency_mean" and not _QUANTILE.fullmatch(name):
+        raise ValueError(
+            f"{name} is not known: latency is limited as latency_mean, or at a percentile such as"
+            f" latency_p50, latency_p95 or latency_p99, in milliseconds"
+        )
+
+
+DEFAULT_GUARDRAILS: Final = (
+    Guardrail(metric="error_rate", max=0.10),
+    Guardrail(metric="latency_mean", max=10_000),
+    Guardrail(metric="success_rate", min=0.95),
+)
+"""The limits of a rollout that states none."""

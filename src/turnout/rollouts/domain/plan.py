@@ -1,0 +1,178 @@
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Final
+
+from annotated_types import MaxLen, MinLen
+
+from turnout.quantities import BASIS_POINTS, STRICT, Duration, Text, Weight, percent
+from turnout.registry.domain.fields import VersionName
+from turnout.rollouts.domain.guardrails import DEFAULT_GUARDRAILS, Guardrail
+
+EXTENSION: Final = timedelta(minutes=10)
+"""How much longer than its bake time a stage may wait for evidence, at the least."""
+
+
+class Strategy(StrEnum):
+    """What a list of stages is called, and the list that is used when none is given."""
+
+    REPLACE = "replace"
+    CANARY = "canary"
+    BLUE_GREEN = "blue_green"
+    SHADOW = "shadow"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A share of the traffic for the candidate, for at least the time `bake`.
+
+    The stage ends when the bake time is over, every guardrail passes, and, with `approval`, a
+    person has approved. A stage that has not passed by `max_duration` pauses the rollout; the
+    default is three times the bake time, and at least ten minutes more than it. Time spent paused
+    counts towards neither. With `shadow` the candidate gets a copy of the traffic and answers
+    nobody; the weight is then 0. Without `guardrails` the rollout's own apply.
+    """
+
+    __pydantic_config__ = STRICT
+
+    weight: Weight
+    bake: Duration
+    guardrails: Annotated[tuple[Guardrail, ...], MaxLen(50)] | None = None
+    approval: bool = False
+    shadow: bool = False
+    max_duration: Duration | None = None
+
+    def __post_init__(self) -> None:
+        if self.shadow and self.weight:
+            raise ValueError(
+                "a shadow stage answers nobody, so its weight is 0: put the share that is to be"
+                " answered by the candidate into a stage of its own"
+            )
+        if self.max_duration is not None and self.max_duration < self.bake:
+            raise ValueError("max_duration is shorter than bake: the stage could never end")
+        if self.guardrails and not self.weight and not self.shadow:
+            raise ValueError(
+                "the candidate sees no traffic at weight 0, so its guardrails would have no data:"
+                ' set "shadow": true to mirror the traffic, or leave the guardrails out'
+            )
+        for guardrail in self.guardrails or ():
+            if guardrail.relative and self.weight == BASIS_POINTS:
+                raise ValueError(
+                    f"no baseline runs beside a candidate at 100 %, so {guardrail.metric} cannot"
+                    f" be compared there: put {guardrail.rule} into an earlier stage and an"
+                    f" absolute limit (max or min) here"
+                )
+
+    @property
+    def longest(self) -> timedelta:
+        if self.max_duration is not None:
+            return self.max_duration
+        return max(3 * self.bake, self.bake + EXTENSION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a rollout set out to do; it never changes after the start."""
+
+    strategy: Strategy
+    stages: tuple[Stage, ...]
+    guardrails: tuple[Guardrail, ...] = DEFAULT_GUARDRAILS
+    promote: bool = True
+
+    def limits(self, index: int) -> tuple[Guardrail, ...]:
+        """The guardrails of a stage: its own, or those of the plan that can be judged there."""
+        stage = self.stages[index]
+        if stage.guardrails is not None:
+            return stage.guardrails
+        if stage.weight == BASIS_POINTS:
+            return tuple(guardrail for guardrail in self.guardrails if not guardrail.relative)
+        return self.guardrails if stage.weight or stage.shadow else ()
+
+    @property
+    def gates(self) -> int:
+        """How many guardrails may, over the whole plan, each cause a rollback."""
+        return sum(
+            not guardrail.dry_run
+            for index in range(len(self.stages))
+            for guardrail in self.limits(index)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """What is asked of a new rollout.
+
+    Without `baseline`, the version that answers now. Without `stages`, the strategy's own list.
+    `guardrails` apply in every stage that states none; those against the baseline are left out at
+    100 %, where none runs. With `promote: false` (for plans that only shadow) the candidate is
+    measured and not promoted. `override_quarantine` starts a version that was rolled back before,
+    and then `reason` says why.
+    """
+
+    __pydantic_config__ = STRICT
+
+    candidate: VersionName
+    strategy: Strategy = Strategy.CANARY
+    baseline: VersionName | None = None
+    stages: Annotated[tuple[Stage, ...], MinLen(1), MaxLen(100)] | None = None
+    guardrails: Annotated[tuple[Guardrail, ...], MaxLen(50)] | None = None
+    promote: bool = True
+    override_quarantine: bool = False
+    reason: Annotated[Text, MaxLen(2000)] | None = None
+
+    def __post_init__(self) -> None:
+        _check_order(self.plan().stages)
+        if not self.promote:
+            _check_measures_only(self.plan().stages)
+        if self.override_quarantine and not (self.reason or "").strip():
+            raise ValueError("override_quarantine needs a reason: why may this version run again?")
+
+    def plan(self) -> Plan:
+        """The stages in full: a plan that promotes ends at 100 %."""
+        stages = self.stages or _DEFAULT_STAGES[self.strategy]
+        if self.stages is None and not self.promote:
+            stages = tuple(stage for stage in stages if stage.shadow) or stages
+        if self.promote and stages[-1].weight < BASIS_POINTS:
+            stages = (*stages, Stage(weight=BASIS_POINTS, bake=timedelta(), guardrails=()))
+        guardrails = DEFAULT_GUARDRAILS if self.guardrails is None else self.guardrails
+        return Plan(
+            strategy=self.strategy, stages=stages, guardrails=guardrails, promote=self.promote
+        )
+
+
+def _check_order(stages: tuple[Stage, ...]) -> None:
+    for index, (before, stage) in enumerate(itertools.pairwise(stages), start=1):
+        if stage.weight <= before.weight:
+            raise ValueError(
+                f"weights must rise from stage to stage: stages[{index}] has"
+                f" {percent(stage.weight)} % after {percent(before.weight)} %"
+            )
+
+
+def _check_measures_only(stages: tuple[Stage, ...]) -> None:
+    for index, stage in enumerate(stages):
+        if stage.weight:
+            raise ValueError(
+                f"promote: false is for a plan that only shadows, but stages[{index}] answers"
+                f" {percent(stage.weight)} % of the traffic"
+            )
+
+
+_BAKE = timedelta(minutes=10)
+_WATCH = timedelta(hours=1)
+_DEFAULT_STAGES: Final[Mapping[Strategy, tuple[Stage, ...]]] = {
+    Strategy.REPLACE: (Stage(weight=BASIS_POINTS, bake=_BAKE),),
+    Strategy.CANARY: tuple(
+        Stage(weight=weight, bake=_BAKE) for weight in range(1_000, BASIS_POINTS + 1, 1_000)
+    ),
+    Strategy.BLUE_GREEN: (
+        Stage(weight=0, shadow=True, bake=_BAKE),
+        Stage(weight=BASIS_POINTS, bake=_BAKE),
+    ),
+    Strategy.SHADOW: (
+        Stage(weight=0, shadow=True, bake=_WATCH),
+        Stage(weight=BASIS_POINTS, bake=_BAKE),
+    ),
+}

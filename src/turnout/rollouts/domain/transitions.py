@@ -1,0 +1,190 @@
+"""What may become of a rollout: each decision is a value, and `commands` carries it out."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from turnout.errors import Refusal
+from turnout.rollouts.domain.evidence import Judgement
+from turnout.rollouts.domain.phases import Phase
+from turnout.rollouts.domain.plan import Plan, Stage
+from turnout.rollouts.domain.progress import Pause, PausedBy, Progress, entry
+from turnout.stats.verdict import Verdict
+
+
+class Event(StrEnum):
+    """What happened; `rollout.<event>` in the audit log."""
+
+    STARTED = "started"
+    ADVANCED = "advanced"
+    AWAITING_APPROVAL = "awaiting_approval"
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    SUCCEEDED = "succeeded"
+    ABORTED = "aborted"
+    ROLLED_BACK = "rolled_back"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """All that a decision about a rollout under way rests on."""
+
+    plan: Plan
+    progress: Progress
+    judgement: Judgement
+    now: datetime
+
+    @property
+    def stage(self) -> Stage:
+        return self.plan.stages[self.progress.stage]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transition:
+    """A change to carry out. `progress` is the rollout's afterwards; its traffic follows from it.
+
+    `verdict` is what the evidence said at that moment, whoever decided; None before any.
+    """
+
+    event: Event
+    progress: Progress
+    reason: str
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Nothing to change. `next_look` is when time alone may change that, if ever."""
+
+    reason: str
+    next_look: datetime | None = None
+
+
+Decision = Transition | Hold
+
+
+def start(plan: Plan, now: datetime, reason: str) -> Transition:
+    return Transition(event=Event.STARTED, progress=entry(plan, 0, now), reason=reason)
+
+
+def go_live(plan: Plan, now: datetime, reason: str, *, event: Event) -> Transition:
+    """Take the candidate to 100 % in one step, with nothing judged."""
+    progress = Progress(phase=Phase.SUCCEEDED, stage=len(plan.stages) - 1, entered_at=now)
+    return Transition(event=event, progress=progress, reason=reason)
+
+
+def decide(at: Situation) -> Decision:
+    """Decide by the clock and the evidence; whatever a person decides goes before.
+
+    In this order: a guardrail that fails, in every live phase; a pause, which only a person ends;
+    the bake time; the evidence; the approval.
+    """
+    phase = at.progress.phase
+    if not phase.live:
+        return Hold(reason=f"the rollout is {phase}")
+    if at.judgement.verdict is Verdict.FAIL:
+        return roll_back(at, at.judgement.reason)
+    if phase is Phase.PAUSED:
+        return Hold(reason="paused until a person resumes it")
+    if phase is Phase.AWAITING_APPROVAL:
+        return Hold(reason="waits for an approval")
+    return _end_of_stage(at)
+
+
+def _end_of_stage(at: Situation) -> Decision:
+    if at.progress.elapsed(at.now) < at.stage.bake:
+        return Hold(reason="the bake time is not over", next_look=at.progress.ends(at.stage.bake))
+    if at.judgement.verdict is not Verdict.PASS:
+        return _wait(at)
+    if at.stage.approval:
+        return await_approval(at)
+    return advance(at, at.judgement.reason)
+
+
+def _wait(at: Situation) -> Decision:
+    if at.progress.elapsed(at.now) < at.stage.longest:
+        return Hold(reason=at.judgement.reason, next_look=at.progress.ends(at.stage.longest))
+    reason = f"not passed within {at.stage.longest}: {at.judgement.reason}"
+    return pause(at, reason, by=PausedBy.EVIDENCE)
+
+
+def await_approval(at: Situation) -> Transition:
+    return Transition(
+        event=Event.AWAITING_APPROVAL,
+        progress=replace(at.progress, phase=Phase.AWAITING_APPROVAL),
+        reason=at.judgement.reason,
+        verdict=at.judgement.verdict,
+    )
+
+
+def advance(at: Situation, reason: str, *, to: int | None = None) -> Transition:
+    """Enter the next stage, or stage `to`; after the last one the rollout has succeeded."""
+    following = at.progress.stage + 1 if to is None else to
+    if following < len(at.plan.stages):
+        event = Event.ADVANCED
+        progress = entry(at.plan, following, at.now, approved=at.progress.approved)
+    else:
+        event, progress = Event.SUCCEEDED, at.progress.ended(Phase.SUCCEEDED, at.now)
+    return Transition(event=event, progress=progress, reason=reason, verdict=at.judgement.verdict)
+
+
+def pause(at: Situation, reason: str, *, by: PausedBy) -> Transition:
+    """Stop the timer and leave the traffic as it is; the guardrails stay armed."""
+    note = Pause(by=by, reason=reason, at=at.now)
+    return Transition(
+        event=Event.PAUSED,
+        progress=at.progress.stopped(Phase.PAUSED, at.now, pause=note),
+        reason=reason,
+        verdict=at.judgement.verdict,
+    )
+
+
+def resume(at: Situation, reason: str) -> Transition:
+    """Go on where a person stopped. Where the evidence did not suffice, start the stage afresh:
+    what was seen so far is kept, and not counted again."""
+    paused = at.progress.pause
+    if paused is not None and paused.by is PausedBy.EVIDENCE:
+        stage, approved = at.progress.stage, at.progress.approved
+        progress = entry(at.plan, stage, at.now, approved=approved)
+    else:
+        progress = at.progress.continued(at.plan, at.now)
+    return Transition(
+        event=Event.RESUMED, progress=progress, reason=reason, verdict=at.judgement.verdict
+    )
+
+
+def roll_back(at: Situation, reason: str) -> Transition:
+    return Transition(
+        event=Event.ROLLED_BACK,
+        progress=at.progress.ended(Phase.ROLLED_BACK, at.now),
+        reason=reason,
+        verdict=at.judgement.verdict,
+    )
+
+
+def abort(at: Situation, reason: str) -> Transition:
+    """End without a verdict on the candidate: what was under way is cancelled, not failed."""
+    return Transition(
+        event=Event.ABORTED,
+        progress=at.progress.ended(Phase.ABORTED, at.now),
+        reason=reason,
+        verdict=Verdict.CANCELLED,
+    )
+
+
+def obstructed(at: Situation, attempted: Transition, refusal: Refusal) -> Transition:
+    """What becomes of a rollout whose decision could not be carried out.
+
+    An advance waits for a person. A rollback that is refused has failed: the traffic stays where
+    it is, and a person must move it.
+    """
+    reason = f"{attempted.event} could not be carried out: {refusal.detail}"
+    if attempted.event is not Event.ROLLED_BACK:
+        return replace(pause(at, reason, by=PausedBy.EVIDENCE), verdict=Verdict.ERROR)
+    return Transition(
+        event=Event.FAILED,
+        progress=at.progress.stopped(Phase.FAILED, at.now),
+        reason=reason,
+        verdict=attempted.verdict,
+    )
