@@ -76,7 +76,7 @@ def arm_evidence(
     latency_ms: float = 50.0,
     last_at: datetime | None = NOON,
     version_id: int = 1,
-    **outcomes: UnitTotals,
+    outcomes: Mapping[str, UnitTotals] | None = None,
 ) -> ArmEvidence:
     """An arm in which every prediction is of a unit of its own and takes equally long."""
     n = predictions
@@ -85,7 +85,7 @@ def arm_evidence(
     )
     return ArmEvidence(
         version_id=version_id,
-        metrics={"error_rate": counted(n, errors), "latency_mean": latency, **outcomes},
+        metrics={"error_rate": counted(n, errors), "latency_mean": latency, **(outcomes or {})},
         latency=QuantileSketch.of([latency_ms] * n),
         predictions=n,
         last_at=last_at if n else None,
