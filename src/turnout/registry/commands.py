@@ -1,12 +1,12 @@
 """What changes the registry; all that happens to one model's versions waits for its lock."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import TypeVar
 
 from pydantic_core import to_jsonable_python
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,7 +26,6 @@ from turnout.registry.domain.version import (
     StillUsed,
     VersionDetails,
     VersionExists,
-    check_deletable,
 )
 from turnout.registry.tables import LifecycleTransition, Model, Version
 
@@ -167,10 +166,14 @@ async def edit_version(
 async def delete_version(
     session: AsyncSession, version_id: int, *, actor: str, now: datetime, reason: str | None
 ) -> None:
-    """Delete a version that has never been given traffic."""
+    """Delete a version that is not in production and that nothing refers to.
+
+    A slice that gives a version traffic, or may return to it, says so by a foreign key.
+    """
     model, version = await _locked_version(session, version_id)
     name = f"{model.name} {version.version}"
-    check_deletable(name, version.stage, version.deployed_at)
+    if version.stage is Lifecycle.PRODUCTION:
+        raise StillUsed(f"{name} is in production", stage=version.stage)
     await _delete(session, version, name)
     audit(
         session,
@@ -255,14 +258,6 @@ async def enter_production(
         await transition(session, version_id, staging, actor=actor, now=now, reason=reason)
     production = Lifecycle.PRODUCTION
     await transition(session, version_id, production, actor=actor, now=now, reason=reason)
-
-
-async def mark_deployed(
-    session: AsyncSession, version_ids: Collection[int], *, now: datetime
-) -> None:
-    """Note that versions are given traffic; whoever sends them some says so, in its transaction."""
-    undeployed = Version.id.in_(version_ids) & Version.deployed_at.is_(None)
-    await session.execute(update(Version).where(undeployed).values(deployed_at=now))
 
 
 async def _add_model(
@@ -359,9 +354,7 @@ async def _delete(session: AsyncSession, row: Model | Version, name: str) -> Non
             await session.delete(row)
     except IntegrityError as error:
         table = getattr(getattr(error.orig, "__cause__", None), "table_name", None)
-        raise StillUsed(
-            f"{name} cannot be deleted: {table or 'something'} still refers to it", used_by=table
-        ) from None
+        raise StillUsed(f"{name} is in use: a {table} refers to it", used_by=table) from None
 
 
 def _details(kind: type[Details], new: Details) -> Details:

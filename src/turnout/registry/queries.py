@@ -42,6 +42,11 @@ async def model(session: AsyncSession, name: str) -> ModelRef:
     return ModelRef(**row)
 
 
+async def model_row(session: AsyncSession, name: str) -> Model:
+    found = await model(session, name)
+    return (await session.scalars(select(Model).where(Model.id == found.id))).one()
+
+
 async def models_by_id(session: AsyncSession, ids: Collection[int]) -> dict[int, ModelRef]:
     rows = await session.execute(_MODEL_REF.where(Model.id.in_(ids)))
     return {row["id"]: ModelRef(**row) for row in rows.mappings()}
@@ -58,6 +63,10 @@ async def version(session: AsyncSession, model_id: int, text: str) -> VersionRef
         models = await models_by_id(session, [model_id])
         raise VersionNotFound(models[model_id].name, name)
     return VersionRef(**row)
+
+
+async def version_row(session: AsyncSession, version_id: int) -> Version:
+    return (await session.scalars(select(Version).where(Version.id == version_id))).one()
 
 
 async def versions_by_id(session: AsyncSession, ids: Collection[int]) -> dict[int, VersionRef]:

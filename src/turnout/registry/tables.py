@@ -70,8 +70,6 @@ class Version(Base):
     artifact: Mapped[Artifact | None] = mapped_column(Json(Artifact))
     runtime: Mapped[Runtime] = mapped_column(Json(Runtime))
     file_sha256: Mapped[str | None]
-    deployed_at: Mapped[datetime | None]
-    """When it was first given traffic; from then on it is part of the record and stays."""
     created_at: Mapped[datetime]
     created_by: Mapped[str]
     updated_at: Mapped[datetime]

@@ -80,14 +80,17 @@ class TensorSpec:
             raise ValueError("a dimension is a positive number, or null for any size")
 
     def fits(self, other: "TensorSpec") -> bool:
-        """Tell whether some tensor could be described by both."""
-        return (
-            self.dtype is other.dtype
-            and len(self.shape) == len(other.shape)
-            and all(
-                mine is None or theirs is None or mine == theirs
-                for mine, theirs in zip(self.shape, other.shape, strict=True)
-            )
+        """Tell whether some tensor could be described by both.
+
+        An empty shape says nothing: ONNX has it for a scalar and for a rank that is not known.
+        """
+        if self.dtype is not other.dtype:
+            return False
+        if not self.shape or not other.shape:
+            return True
+        return len(self.shape) == len(other.shape) and all(
+            mine is None or theirs is None or mine == theirs
+            for mine, theirs in zip(self.shape, other.shape, strict=True)
         )
 
     def __str__(self) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from turnout.errors import Conflict, TooLarge, Unprocessable
+from turnout.errors import Conflict, NotFound, TooLarge, Unprocessable
 from turnout.registry.domain.runtime import Artifact, OnnxRuntime
 from turnout.registry.domain.signature import Signature
 
@@ -28,6 +28,15 @@ class ArtifactTooLarge(TooLarge):
             " that limit",
             limit_megabytes=megabytes,
         )
+
+
+class NoArtifact(NotFound):
+    """The version is there, its file is not."""
+
+
+class EmptyArtifact(Unprocessable):
+    def __init__(self) -> None:
+        super().__init__("the request has no body: send the file's bytes as they are")
 
 
 class UnusableModel(Unprocessable):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Annotated
 
 from annotated_types import MaxLen
@@ -59,20 +58,7 @@ class VersionExists(Conflict):
 
 
 class StillUsed(Conflict):
-    """What is to be deleted serves, has served, or is referred to."""
-
-
-def check_deletable(name: str, stage: Lifecycle, deployed_at: datetime | None) -> None:
-    """Let go only of what never mattered: recorded predictions keep naming their version."""
-    if stage is Lifecycle.PRODUCTION:
-        raise StillUsed(f"{name} is in production and cannot be deleted", stage=stage)
-    if deployed_at is not None:
-        raise StillUsed(
-            f"{name} has been given traffic, first at {deployed_at:%Y-%m-%d %H:%M} UTC, so what"
-            " was recorded refers to it: archive it instead",
-            stage=stage,
-            deployed_at=deployed_at.isoformat(),
-        )
+    """What is to be deleted serves, or something refers to it."""
 
 
 def read_version(text: str) -> SemVer:

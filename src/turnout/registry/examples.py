@@ -1,0 +1,54 @@
+"""Bodies that work when they are sent as they are."""
+
+from typing import Any, Final
+
+MODEL: Final[Any] = {
+    "fraud detection": {
+        "value": {
+            "name": "fraud-detection",
+            "description": "Scores card payments before they are authorised.",
+            "owner": "payments-ml",
+            "tags": ["payments"],
+        }
+    }
+}
+VERSION: Final[Any] = {
+    "served elsewhere": {
+        "summary": "The caller runs the model",
+        "value": {
+            "version": "1.0.0",
+            "description": "Gradient boosting on twelve months of payments.",
+            "metrics": {"accuracy": 0.93, "auc": 0.97},
+            "tags": ["security-reviewed"],
+        },
+    },
+    "onnx": {
+        "summary": "An ONNX file, uploaded next and run by Turnout",
+        "value": {
+            "version": "1.1.0",
+            "parent_version": "1.0.0",
+            "runtime": {"kind": "onnx"},
+            "metrics": {"accuracy": 0.94, "auc": 0.98},
+            "group_metrics": {"age 18-25": {"accuracy": 0.92}},
+            "dataset_version": "2026-02",
+            "run_id": "train-4711",
+            "dependencies": ["scikit-learn==1.7.2"],
+            "changelog": "Adds the merchant's country.",
+        },
+    },
+    "model server": {
+        "summary": "A server that speaks the Open Inference Protocol v2",
+        "value": {
+            "version": "2.0.0",
+            "runtime": {"kind": "http", "url": "http://localhost:8080", "model_name": "fraud"},
+            "signature": {
+                "inputs": [{"name": "features", "dtype": "float32", "shape": [None, 30]}],
+                "outputs": [{"name": "label", "dtype": "int64", "shape": [None]}],
+            },
+        },
+    },
+}
+TRANSITION: Final[Any] = {
+    "to staging": {"value": {"to": "staging", "reason": "passed the offline checks"}},
+    "back to development": {"value": {"to": "development"}},
+}
