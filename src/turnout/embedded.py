@@ -209,12 +209,14 @@ def _listen(listener: socket.socket, address: Path) -> None:
 
 def _launch(home: Path, listener: int, lock: int, *, durable: bool) -> None:
     numbers = [str(number) for number in (listener, lock, int(durable))]
+    # What a client may be told by PGPORT and its like, the server would heed, too.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     with _log_of(home).open("ab") as output:
         subprocess.run(  # noqa: S603  (our own interpreter and script)
             [sys.executable, "-I", "-S", embedded_guard.__file__, home, _binaries(), *numbers],
             check=False,  # it hangs up, which says the same
             cwd="/",
-            env=os.environ | {"LC_ALL": "C", "TZ": "UTC"},
+            env=environment | {"LC_ALL": "C", "TZ": "UTC"},
             pass_fds=(listener, lock),
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -29,7 +29,7 @@ SETTINGS: Final = {
     "jit": "off",
     "log_checkpoints": "off",
 }
-CARELESS: Final = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+CARELESS: Final = {"fsync": "off", "full_page_writes": "off"}
 
 # From Linux's prctl.h, securebits.h and capability.h.
 PR_SET_PDEATHSIG: Final = 1
@@ -108,7 +108,7 @@ def initialise(home: Path, binaries: Path, lock: int, *, durable: bool) -> None:
 
 async def serve(data: Path, binaries: Path, listener: int, lock: int, *, durable: bool) -> None:
     """Run the server until its last user has left, or it ends by itself."""
-    disown_pid_file(data)
+    forget_killed_server(data)
     settings = SETTINGS if durable else SETTINGS | CARELESS
     postgres = await asyncio.create_subprocess_exec(
         *(binaries / "postgres", "-D", data),
@@ -127,8 +127,8 @@ async def serve(data: Path, binaries: Path, listener: int, lock: int, *, durable
         users.add(writer)
         if ready:
             writer.write(READY)
-        with suppress(ConnectionResetError):
-            await reader.read()  # until the user leaves or dies
+        with suppress(ConnectionResetError, asyncio.CancelledError):
+            await reader.read()  # until the user leaves or dies, or the server has ended
         users.remove(writer)
         if users:
             writer.close()
@@ -146,20 +146,27 @@ async def serve(data: Path, binaries: Path, listener: int, lock: int, *, durable
     await postgres.wait()
 
 
-def disown_pid_file(data: Path) -> None:
-    """Have PostgreSQL disregard the pid file that a killed server left behind.
+def forget_killed_server(data: Path) -> None:
+    """Have PostgreSQL disregard the lock files that a killed server left behind.
 
-    It refuses to start when any process has the number in the file, which happens in containers,
-    where numbers are few and come again. It ignores the number of its own parent, and still checks
-    by the rest of the file that no part of the old server is left. The lock says that none of ours
-    is; one started by hand has the data directory as its working directory.
+    It refuses to start when any process has the number in them, which happens in containers, where
+    numbers are few and come again, or where the killed server stays a zombie. None of our servers
+    is left, for we hold the lock; one started by hand works in the data directory. PostgreSQL
+    ignores the number of its own parent, and still checks by the rest of the file that no part of
+    the old server is left.
     """
+    data.with_name(".s.PGSQL.5432.lock").unlink(missing_ok=True)
     pid_file = data / "postmaster.pid"
-    with suppress(OSError):
+    if sys.platform == "linux" and pid_file.exists():
         pid, _, rest = pid_file.read_text().partition("\n")
-        cwd = Path("/proc", pid, "cwd")
-        if sys.platform == "linux" and not (cwd.exists() and cwd.samefile(data)):
+        if not works_in(data, pid):
             pid_file.write_text(f"{os.getpid()}\n{rest}")
+
+
+def works_in(directory: Path, pid: str) -> bool:
+    with suppress(OSError):
+        return Path("/proc", pid, "cwd").samefile(directory)
+    return False
 
 
 def accepts_connections(data: Path, pid: int) -> bool:
