@@ -4,7 +4,7 @@ import secrets
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql
@@ -250,12 +250,26 @@ async def _put_in_force(session: AsyncSession, **values: Any) -> Split:
         insert(SplitRow).values(active=True, **values).returning(*queries.SPLIT)
     )
     split = queries.split(added.one())
-    await session.execute(delete(RoutedVersion).where(RoutedVersion.model_id == model_id))
-    await session.execute(
-        insert(RoutedVersion),
-        [{"model_id": model_id, "version_id": variant.version_id} for variant in split.variants],
-    )
+    leads_to = [variant.version_id for variant in split.variants]
+    await _hold_versions(session, model_id, "split", leads_to)
     return split
+
+
+async def _hold_versions(
+    session: AsyncSession,
+    model_id: int,
+    origin: Literal["split", "override"],
+    version_ids: Collection[int],
+) -> None:
+    """Keep these versions from being deleted, and let go of those held before."""
+    await session.execute(
+        delete(RoutedVersion).where(
+            RoutedVersion.model_id == model_id, RoutedVersion.origin == origin
+        )
+    )
+    held = [{"model_id": model_id, "origin": origin, "version_id": found} for found in version_ids]
+    if held:
+        await session.execute(insert(RoutedVersion), held)
 
 
 async def _replace_overrides(
@@ -283,6 +297,7 @@ async def _replace_overrides(
             set_={"revision": OverrideSet.revision + 1, **values},
         )
     )
+    await _hold_versions(session, model.id, "override", after.version_ids.values())
     audit(
         session,
         actor=actor,

@@ -35,16 +35,18 @@ class SplitRow(Base):
 
 
 class RoutedVersion(Base):
-    """What the split in force refers to, so that no version can be deleted that gets traffic.
+    """A version that the split in force or an override leads to, so that none of them is deleted.
 
     A split that is no longer in force holds nothing back: it keeps the text of its versions.
     """
 
-    __tablename__ = "routed_version"
+    __tablename__ = "route"
 
     model_id: Mapped[int] = mapped_column(
         ForeignKey("model.id", ondelete="CASCADE"), primary_key=True
     )
+    origin: Mapped[str] = mapped_column(primary_key=True)
+    """`split` or `override`."""
     version_id: Mapped[int] = mapped_column(ForeignKey("version.id"), primary_key=True, index=True)
 
 
