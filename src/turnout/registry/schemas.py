@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Body, Depends
 from fastapi.exceptions import RequestValidationError
@@ -149,18 +149,21 @@ def _patch(kind: type[Details], body: Mapping[str, Any]) -> Patch[Details]:
 
 
 def _patch_schema(kind: type[Details]) -> WithJsonSchema:
-    """Describe a patch of details: any of its fields, or null to reset one, and a reason."""
-    properties: dict[str, Any] = TypeAdapter(kind).json_schema()["properties"]
-    for described in properties.values():
-        described.pop("default", None)
+    """Describe a patch of details: any of its fields, null to reset one, and a reason."""
+    properties = {"reason": {"type": "string", "maxLength": 500, "title": "Reason"}}
+    properties |= TypeAdapter(kind).json_schema()["properties"]
     nullable = {
-        name: {"anyOf": [described, {"type": "null"}], "title": described["title"]}
-        for name, described in (properties | {"reason": _REASON}).items()
+        name: {
+            "title": described["title"],
+            "anyOf": described.get("anyOf", [_without_default(described), {"type": "null"}]),
+        }
+        for name, described in properties.items()
     }
     return WithJsonSchema({"type": "object", "properties": nullable, "additionalProperties": False})
 
 
-_REASON: Final = {"type": "string", "maxLength": 500, "title": "Reason"}
+def _without_default(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in schema.items() if key not in {"default", "title"}}
 
 
 def _model_patch(

@@ -17,7 +17,7 @@ IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 # Whoever may register a version may send this variable's value to a host of their choice, so
 # the pattern leaves out passwords, cloud keys and Turnout's own settings.
-_TOKEN_VARIABLE = re.compile(r"(?!TURNOUT_)[A-Z][A-Z0-9_]*(TOKEN|API_KEY)", re.ASCII)
+_TOKEN_VARIABLE = re.compile(r"(?!TURNOUT_)([A-Z][A-Z0-9_]*_)?(TOKEN|API_KEY)", re.ASCII)
 _METADATA_SERVICE: Final = ipaddress.ip_address("fd00:ec2::254")
 """Amazon's IPv6 address for instance credentials; the others are link-local."""
 
