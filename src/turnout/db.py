@@ -1,13 +1,13 @@
 """The engine, the declarative base with its constraint names, and typed JSON columns."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, final
 
 from pydantic import TypeAdapter
-from sqlalchemy import DateTime, Dialect, MetaData
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ColumnElement, DateTime, Dialect, MetaData, any_, literal
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
@@ -54,6 +54,12 @@ class Json(TypeDecorator[Any]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         return None if value is None else self._adapter.validate_python(value)
+
+
+def among(column: Any, values: Collection[Any]) -> ColumnElement[bool]:
+    """`IN` for any number of values: one array, where PostgreSQL takes 32,767 parameters."""
+    comparison: ColumnElement[bool] = column == any_(literal(list(values), ARRAY(column.type)))
+    return comparison
 
 
 def database_url(text: str) -> URL:

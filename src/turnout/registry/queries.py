@@ -5,6 +5,7 @@ from sqlalchemy import Select, select, tuple_, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from turnout.db import among
 from turnout.registry.domain.fields import MODEL_NAME
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.semver import SemVer
@@ -48,7 +49,7 @@ async def model_row(session: AsyncSession, name: str) -> Model:
 
 
 async def models_by_id(session: AsyncSession, ids: Collection[int]) -> dict[int, ModelRef]:
-    rows = await session.execute(_MODEL_REF.where(Model.id.in_(ids)))
+    rows = await session.execute(_MODEL_REF.where(among(Model.id, ids)))
     return {row["id"]: ModelRef(**row) for row in rows.mappings()}
 
 
@@ -70,7 +71,7 @@ async def version_row(session: AsyncSession, version_id: int) -> Version:
 
 
 async def versions_by_id(session: AsyncSession, ids: Collection[int]) -> dict[int, VersionRef]:
-    rows = await session.execute(_VERSION_REF.where(Version.id.in_(ids)))
+    rows = await session.execute(_VERSION_REF.where(among(Version.id, ids)))
     return {row["id"]: VersionRef(**row) for row in rows.mappings()}
 
 

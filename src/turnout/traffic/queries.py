@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from turnout.db import among
 from turnout.registry import queries as registry
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.version import ModelRef, VersionRef
@@ -38,7 +39,7 @@ async def active_split(session: AsyncSession, model_id: int) -> Split | None:
 
 async def splits(session: AsyncSession, ids: Collection[int]) -> dict[int, Split]:
     """Look up splits in force and former ones."""
-    found = await session.execute(select(*SPLIT).where(SplitRow.id.in_(ids)))
+    found = await session.execute(select(*SPLIT).where(among(SplitRow.id, ids)))
     return {row.id: split(row) for row in found}
 
 
@@ -60,7 +61,7 @@ async def routes(session: AsyncSession, model_ids: Collection[int] | None = None
         .where(SplitRow.active)
     )
     if model_ids is not None:
-        statement = statement.where(SplitRow.model_id.in_(model_ids))
+        statement = statement.where(among(SplitRow.model_id, model_ids))
     rows = (await session.execute(statement)).all()
     wanted = {variant.version_id for row in rows for variant in row.variants}
     wanted.update(version_id for row in rows for version_id in (row.version_ids or {}).values())
@@ -78,7 +79,7 @@ async def revisions(
         .where(SplitRow.active)
     )
     if model_ids is not None:
-        statement = statement.where(SplitRow.model_id.in_(model_ids))
+        statement = statement.where(among(SplitRow.model_id, model_ids))
     found = await session.execute(statement)
     return {row.model_id: (row.id, row.revision or 0) for row in found}
 
