@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import os
 import pwd
+import shutil
 import socket
 import subprocess
 import sys
@@ -44,6 +45,9 @@ STOP_SECONDS: Final = 60.0
 ADVICE: Final = (
     "Name another directory with TURNOUT_DATA_DIR, "
     "or a PostgreSQL of your own with TURNOUT_DATABASE_URL."
+)
+INSTEAD_OF_ROOT: Final = (
+    "Start Turnout as another user, or name a PostgreSQL of your own with TURNOUT_DATABASE_URL."
 )
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -88,7 +92,7 @@ def _home(data_dir: Path) -> Path:
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     owners = _owners()
     if os.geteuid() == 0 and not any(home.iterdir()):
-        os.chown(home, *owners[0])
+        _hand_over(home, *owners[0])
     owner = home.stat().st_uid
     if owner not in {user for user, _ in owners}:
         raise EmbeddedUnavailable(
@@ -128,10 +132,19 @@ def _owners() -> list[tuple[int, int]]:
     if not owners:
         raise EmbeddedUnavailable(
             "PostgreSQL does not run as root, and there is no user postgres or nobody instead.",
-            "Start Turnout as another user, "
-            "or name a PostgreSQL of your own with TURNOUT_DATABASE_URL.",
+            INSTEAD_OF_ROOT,
         )
     return owners
+
+
+def _hand_over(home: Path, user: int, group: int) -> None:
+    try:
+        os.chown(home, user, group)
+    except OSError as error:  # such as in a container whose root is none
+        raise EmbeddedUnavailable(
+            f"PostgreSQL does not run as root, and user {user} cannot have {home}: {error}.",
+            INSTEAD_OF_ROOT,
+        ) from error
 
 
 def _short_way(home: Path) -> Path:
@@ -264,7 +277,6 @@ def _log_of(home: Path) -> Path:
 
 
 def _last_words(home: Path) -> str:
-    with suppress(OSError):
-        lines = _log_of(home).read_text(errors="replace").splitlines()
-        return "\n".join([f"The end of {_log_of(home)}:", *lines[-12:]])
-    return ""
+    free = shutil.disk_usage(home).free >> 20
+    log_lines = _log_of(home).read_text(errors="replace").splitlines()
+    return "\n".join([f"The disk has {free} MB left. {_log_of(home)} ends:", *log_lines[-12:]])
