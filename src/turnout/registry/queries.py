@@ -75,6 +75,18 @@ async def versions_by_id(session: AsyncSession, ids: Collection[int]) -> dict[in
     return {row["id"]: VersionRef(**row) for row in rows.mappings()}
 
 
+async def version_ids(
+    session: AsyncSession, model_id: int, names: Collection[str]
+) -> dict[str, int]:
+    """Look up versions by their canonical text; those that do not exist are left out."""
+    rows = await session.execute(
+        select(Version.version, Version.id).where(
+            Version.model_id == model_id, among(Version.version, names)
+        )
+    )
+    return {row.version: row.id for row in rows}
+
+
 async def current_version(session: AsyncSession, model_id: int) -> VersionRef | None:
     """The version in production."""
     found = await session.execute(

@@ -1,9 +1,10 @@
 """What routes traffic now, for the gateway and for the slices that move it."""
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.db import among
@@ -41,6 +42,21 @@ async def splits(session: AsyncSession, ids: Collection[int]) -> dict[int, Split
     """Look up splits in force and former ones."""
     found = await session.execute(select(*SPLIT).where(among(SplitRow.id, ids)))
     return {row.id: split(row) for row in found}
+
+
+async def splits_since(session: AsyncSession, model_id: int, since: datetime) -> list[Split]:
+    """The split that was in force at `since`, if any, and all that followed."""
+    first = (
+        select(func.max(SplitRow.id))
+        .where(SplitRow.model_id == model_id, SplitRow.created_at <= since)
+        .scalar_subquery()
+    )
+    found = await session.execute(
+        select(*SPLIT)
+        .where(SplitRow.model_id == model_id, SplitRow.id >= func.coalesce(first, 0))
+        .order_by(SplitRow.id)
+    )
+    return [split(row) for row in found]
 
 
 async def overrides(session: AsyncSession, model_id: int) -> Overrides:
