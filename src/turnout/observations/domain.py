@@ -43,6 +43,8 @@ RESERVED: Final = {
 LARGEST: Final = 1e15
 """Bounds values, so that no sum of squares can overflow."""
 
+LONGEST_LABEL: Final = 200
+
 _EXACT = 2.0**53
 """Below this, every whole number is a float of its own."""
 
@@ -50,7 +52,8 @@ Identity = Annotated[Line, MinLen(1), MaxLen(100)]
 Unit = Annotated[Line, MinLen(1), MaxLen(200)]
 MetricName = Annotated[Line, MinLen(1), MaxLen(100)]
 Value = Annotated[float, Ge(-LARGEST), Le(LARGEST)]
-Label = Annotated[Line, MinLen(1), MaxLen(200)] | bool | int | Value
+Integer = Annotated[int, Ge(-(2**63)), Le(2**63 - 1)]
+Label = Annotated[Line, MinLen(1), MaxLen(LONGEST_LABEL)] | bool | Integer | Value
 """A class. Numbers and booleans are classes too, and equal to their text in JSON."""
 
 
@@ -200,6 +203,17 @@ class RejectedRow:
     index: int
     field: str
     reason: str
+
+
+class BadRow(Exception):
+    """One row of a batch cannot be recorded; the others can."""
+
+    def __init__(self, flaw: Flaw) -> None:
+        super().__init__(flaw.reason)
+        self.flaw = flaw
+
+    def at(self, within: RowList, index: int) -> RejectedRow:
+        return RejectedRow(list=within, index=index, field=self.flaw.field, reason=self.flaw.reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

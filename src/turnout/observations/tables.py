@@ -9,7 +9,7 @@ from datetime import date, datetime
 from typing import Annotated
 
 from sqlalchemy import ARRAY, BigInteger, Identity, Index, Integer, Text, text
-from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION
+from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from turnout.db import Base, Json
@@ -32,6 +32,7 @@ class PredictionRow(Base):
     """`day` is that of the id if it tells its time, so that an id is unique whatever its `at`.
 
     `shadow_version` is 0 for what was served: a shadow shares the id of the prediction served.
+    `error` is NULL for an answer, and empty for a failure that said nothing.
     """
 
     __tablename__ = "prediction"
@@ -54,6 +55,7 @@ class PredictionRow(Base):
     cost: Mapped[Real | None]
     label: Mapped[Plain | None]
     error: Mapped[Plain | None]
+    features: Mapped[str | None] = mapped_column(JSONB)
 
 
 class Batch(Base):
