@@ -16,11 +16,11 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 from pydantic import ValidationError
-from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from turnout import db, embedded, migrations, telemetry
 from turnout.api import create_app
+from turnout.cli.remote import fail
 from turnout.http import lost_connection
 from turnout.settings import Settings
 from turnout.worker import Worker
@@ -31,8 +31,6 @@ DataDir = Annotated[
     Path | None,
     typer.Option(help="Where models and the embedded database live. [default: .turnout]"),
 ]
-
-problems = Console(stderr=True, soft_wrap=True)
 
 
 class Server(uvicorn.Server):
@@ -88,7 +86,9 @@ def demo(
     try:
         from turnout.demo import run  # noqa: PLC0415  (scikit-learn is an extra)
     except ModuleNotFoundError as missing:
-        _fail(f"the demo trains real models and needs {missing.name}: pip install 'turnout[demo]'")
+        raise fail(
+            f"the demo trains real models and needs {missing.name}: pip install 'turnout[demo]'"
+        ) from None
     raise typer.Exit(run.run(swapped=swap_models))
 
 
@@ -97,21 +97,16 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-def _fail(sentence: str) -> Any:
-    problems.print(f"[bold red]turnout:[/] {sentence}", highlight=False)
-    raise typer.Exit(1)
-
-
 def _settings(data_dir: Path | None) -> Settings:
     try:
         settings = Settings() if data_dir is None else Settings(data_dir=data_dir)
     except ValidationError as wrong:
-        _fail(
+        raise fail(
             "; ".join(
                 f"TURNOUT_{'_'.join(map(str, error['loc'])).upper()}: {error['msg']}"
                 for error in wrong.errors()
             )
-        )
+        ) from None
     telemetry.configure_logs(settings)
     # APScheduler and uvicorn warn about what is normal here: a beat skipped, a client gone.
     for noisy in ("apscheduler", "uvicorn"):
@@ -131,7 +126,7 @@ def _loopback(host: str) -> bool:
 def _listen(settings: Settings, host: str, port: int) -> socket.socket:
     """Bind before anything starts, so that a port in use is said at once and plainly."""
     if not _loopback(host) and not settings.allow_unauthenticated:
-        _fail(
+        raise fail(
             f"refusing to listen on {host}: there is no authentication, so anybody who reaches it"
             " could move traffic. Listen on 127.0.0.1, or put an authenticating proxy in front and"
             " set TURNOUT_ALLOW_UNAUTHENTICATED=true"
@@ -142,7 +137,9 @@ def _listen(settings: Settings, host: str, port: int) -> socket.socket:
     try:
         listener.bind((host, port))
     except OSError as error:
-        _fail(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port")
+        raise fail(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port"
+        ) from None
     return listener
 
 
@@ -150,11 +147,11 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
     try:
         uvloop.run(main)
     except (CannotStart, embedded.EmbeddedUnavailable) as error:
-        _fail(str(error))
+        raise fail(str(error)) from None
     except (OSError, SQLAlchemyError) as error:
         if not lost_connection(error):
             raise
-        _fail(f"the database of TURNOUT_DATABASE_URL cannot be reached: {error}")
+        raise fail(f"the database of TURNOUT_DATABASE_URL cannot be reached: {error}") from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

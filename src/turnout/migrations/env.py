@@ -1,10 +1,10 @@
 """What alembic runs: on the connection it is handed, or on the database of the settings."""
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 from alembic import context
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Enum
 
 import turnout.access.tables
 import turnout.idempotency
@@ -12,7 +12,7 @@ import turnout.observations.tables
 import turnout.registry.tables
 import turnout.rollouts.tables
 import turnout.traffic.tables  # noqa: F401  (each import adds a slice's tables to the metadata)
-from turnout.db import Base, create_engine
+from turnout.db import Base, Json, create_engine
 from turnout.settings import Settings
 
 
@@ -21,8 +21,22 @@ def _ours(thing: Any, name: str | None, kind: str, reflected: bool, other: Any) 
     return not (kind in {"table", "index"} and reflected and "_p2" in (name or ""))
 
 
+def _plainly(kind: str, thing: Any, writer: Any) -> str | Literal[False]:
+    """Write the types of a migration without naming the program's own, which may change."""
+    if kind == "type" and isinstance(thing, Json):
+        return "postgresql.JSONB()"
+    if kind == "type" and isinstance(thing, Enum):
+        return f"sa.String({thing.length})"
+    return False
+
+
 def _migrate(connection: Connection) -> None:
-    context.configure(connection=connection, target_metadata=Base.metadata, include_object=_ours)
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        include_object=_ours,
+        render_item=_plainly,
+    )
     with context.begin_transaction():
         context.run_migrations()
 

@@ -1,0 +1,140 @@
+"""The operator's commands: they talk HTTP to a running Turnout and decide nothing."""
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from rich.live import Live
+
+from turnout.cli import render
+from turnout.cli.remote import DEFAULT_URL, Url, call, connected, pages, rollout_id
+
+Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
+Reason = Annotated[str | None, typer.Option(help="Why; kept in the history.")]
+ExpectedStage = Annotated[
+    int | None,
+    typer.Option(help="The stage you are looking at: refused when the rollout has moved on."),
+]
+WATCH_SECONDS = 1.0
+
+rollout = typer.Typer(
+    help="One rollout, by its id or by its model's name: watch it, or act on it.",
+    no_args_is_help=True,
+)
+
+
+def models(url: Url = DEFAULT_URL, limit: Limit = 50) -> None:
+    """List the models."""
+    with connected(url) as client:
+        render.out.print(render.models(pages(client, "models", limit)))
+
+
+def versions(
+    model: Annotated[str, typer.Argument(help="The model's name.")],
+    stage: Annotated[str | None, typer.Option(help="Only this stage of life.")] = None,
+    url: Url = DEFAULT_URL,
+    limit: Limit = 50,
+) -> None:
+    """List a model's versions, newest first."""
+    with connected(url) as client:
+        found = pages(client, f"models/{model}/versions", limit, stage=stage)
+        render.out.print(render.versions(model, found))
+
+
+def rollouts(
+    model: Annotated[str | None, typer.Option(help="Only of this model.")] = None,
+    phase: Annotated[str | None, typer.Option(help="Only in this phase.")] = None,
+    url: Url = DEFAULT_URL,
+    limit: Limit = 20,
+) -> None:
+    """List rollouts, newest first."""
+    with connected(url) as client:
+        found = pages(client, "rollouts", limit, model=model, phase=phase)
+        render.out.print(render.rollouts(found))
+
+
+@rollout.callback()
+def chosen(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="ROLLOUT", help="Its id, or a model's name.")],
+) -> None:
+    """One rollout, by its id or by its model's name: watch it, or act on it."""
+    context.obj = name
+
+
+@rollout.command()
+def show(context: typer.Context, url: Url = DEFAULT_URL) -> None:
+    """Show where it stands, what its guardrails found, and what happened so far."""
+    with connected(url) as client:
+        render.out.print(_story(client, rollout_id(client, context.obj)))
+
+
+@rollout.command()
+def watch(context: typer.Context, url: Url = DEFAULT_URL) -> None:
+    """Follow it until it ends. Exit status 0: succeeded; 1: it did not."""
+    with connected(url) as client:
+        identity = rollout_id(client, context.obj)
+        with Live(_story(client, identity), console=render.out, auto_refresh=False) as live:
+            while not (view := call(client, "GET", f"rollouts/{identity}"))["finished_at"]:
+                live.update(_story(client, identity), refresh=True)
+                time.sleep(WATCH_SECONDS)
+            live.update(_story(client, identity), refresh=True)
+    raise typer.Exit(0 if view["phase"] == "succeeded" else 1)
+
+
+VERBS = {
+    "approve": "Approve the stage that waits for it.",
+    "pause": "Stop advancing; the guardrails go on watching.",
+    "resume": "Go on after a pause.",
+    "abort": "Give it up: all traffic to the baseline; the candidate may be tried again.",
+    "rollback": "Take the candidate off the road: all traffic to the baseline, and quarantine it.",
+}
+
+
+def _verb(verb: str) -> Callable[..., None]:
+    def order(
+        context: typer.Context,
+        reason: Reason = None,
+        expected_stage: ExpectedStage = None,
+        url: Url = DEFAULT_URL,
+    ) -> None:
+        _order(context, url, verb, reason=reason, expected_stage=expected_stage)
+
+    return order
+
+
+for verb, sentence in VERBS.items():
+    rollout.command(verb, help=sentence)(_verb(verb))
+
+
+@rollout.command()
+def promote(
+    context: typer.Context,
+    full: Annotated[bool, typer.Option(help="All the way, not only to the next stage.")] = False,
+    reason: Reason = None,
+    expected_stage: ExpectedStage = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Go on to the next stage now."""
+    _order(context, url, "promote", reason=reason, expected_stage=expected_stage, full=full)
+
+
+def _order(context: typer.Context, url: str, verb: str, **order: str | int | None) -> None:
+    said = {name: value for name, value in order.items() if value is not None}
+    with connected(url) as client:
+        identity = rollout_id(client, context.obj)
+        view = call(client, "POST", f"rollouts/{identity}/{verb}", json=said)
+        render.out.print(render.line(view))
+
+
+def _story(client: Any, identity: str) -> Any:
+    view = call(client, "GET", f"rollouts/{identity}")
+    history = pages(client, f"rollouts/{identity}/history", 500)
+    return render.story(view, history)
+
+
+def register(app: typer.Typer) -> None:
+    for command in (models, versions, rollouts):
+        app.command()(command)
+    app.add_typer(rollout, name="rollout")

@@ -1,0 +1,73 @@
+"""Calls to a running Turnout; refusals are shown in the words of their problem documents."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import httpx2
+import typer
+from rich.console import Console
+
+DEFAULT_URL: Final = "http://127.0.0.1:8000"
+
+Url = Annotated[
+    str, typer.Option("--url", envvar="TURNOUT_URL", help="Where Turnout runs.", show_default=True)
+]
+
+problems = Console(stderr=True, soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def connected(url: str) -> Iterator[httpx2.Client]:
+    """Open a client whose trouble ends the command with a sentence and status 1."""
+    try:
+        with httpx2.Client(base_url=f"{url.rstrip('/')}/api/v1/", timeout=30) as client:
+            yield client
+    except httpx2.InvalidURL as error:
+        raise fail(f"{url!r} is not an address: {error}") from None
+    except httpx2.TransportError as error:
+        raise fail(f"no answer from {url}: {error}. Is `turnout serve` running there?") from None
+
+
+def fail(sentence: str) -> typer.Exit:
+    problems.print(f"[bold red]turnout:[/] {sentence}")
+    return typer.Exit(1)
+
+
+def call(client: httpx2.Client, method: str, path: str, **arguments: Any) -> Any:
+    """Send a request and read its JSON; a refusal is printed and ends the command."""
+    response = client.request(method, path, **arguments)
+    if response.is_success:
+        return response.json()
+    if response.headers.get("content-type", "").startswith("application/problem+json"):
+        problem: Mapping[str, Any] = response.json()
+        raise fail(f"{problem['detail']} [dim]({problem['status']})[/]")
+    raise fail(f"{method} {response.url} answered {response.status_code}: {response.text[:500]}")
+
+
+def pages(client: httpx2.Client, path: str, limit: int, **query: str | None) -> list[Any]:
+    """Read a list, at most `limit` items of it."""
+    items: list[Any] = []
+    wanted = {name: value for name, value in query.items() if value is not None}
+    cursor: str | None = None
+    while len(items) < limit:
+        size = {"limit": min(500, limit - len(items))} | ({"cursor": cursor} if cursor else {})
+        page = call(client, "GET", path, params=wanted | size)
+        items += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    return items
+
+
+def rollout_id(client: httpx2.Client, name: str) -> str:
+    """Take a rollout's id, or the name of a model for the model's newest rollout."""
+    try:
+        return str(UUID(name))
+    except ValueError:
+        newest = pages(client, "rollouts", 1, model=name)
+    if not newest:
+        raise fail(f"{name} has had no rollout; name a rollout's id or a model that has had one")
+    found: str = newest[0]["id"]
+    return found

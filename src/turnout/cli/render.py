@@ -1,0 +1,154 @@
+"""What the operator's commands print."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+out = Console()
+
+Json = Mapping[str, Any]
+
+COLOURS: Final = {
+    "running": "cyan",
+    "baking": "cyan",
+    "awaiting_approval": "magenta",
+    "paused": "yellow",
+    "succeeded": "green",
+    "rolled_back": "red",
+    "aborted": "red",
+    "failed": "bold red",
+    "pass": "green",
+    "fail": "red",
+    "production": "green",
+    "rejected": "red",
+    "archived": "dim",
+}
+BAR: Final = 20
+
+
+def coloured(word: str) -> Text:
+    return Text(word.replace("_", " "), style=COLOURS.get(word, "default"))
+
+
+def when(moment: str | None) -> str:
+    """Show a time in the reader's own zone."""
+    if moment is None:
+        return ""
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def table(title: str, *columns: str) -> Table:
+    made = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        made.add_column(column)
+    return made
+
+
+def models(found: Sequence[Json]) -> RenderableType:
+    if not found:
+        return "no models yet: POST /api/v1/models/{model}/versions registers the first version"
+    rows = table("", "model", "owner", "description")
+    for model in found:
+        rows.add_row(model["name"], model["owner"] or "", model["description"] or "")
+    return rows
+
+
+def versions(model: str, found: Sequence[Json]) -> RenderableType:
+    if not found:
+        return f"no such version of {model}"
+    rows = table(model, "version", "stage", "runtime", "metrics", "registered")
+    for version in found:
+        metrics = "  ".join(f"{name} {value:g}" for name, value in version["metrics"].items())
+        rows.add_row(
+            version["version"],
+            coloured(version["stage"]),
+            version["runtime"]["kind"],
+            metrics,
+            when(version["created_at"]),
+        )
+    return rows
+
+
+def rollouts(found: Sequence[Json]) -> RenderableType:
+    if not found:
+        return "no rollouts"
+    rows = table("", "id", "model", "from", "to", "strategy", "phase", "stage", "started")
+    for rollout in found:
+        rows.add_row(
+            rollout["id"],
+            rollout["model"],
+            rollout["baseline"] or "",
+            rollout["candidate"],
+            rollout["strategy"],
+            coloured(rollout["phase"]),
+            f"{rollout['stage']['index'] + 1} of {rollout['stage']['of']}",
+            when(rollout["created_at"]),
+        )
+    return rows
+
+
+def line(rollout: Json) -> Text:
+    """One line on where a rollout stands."""
+    text = Text.assemble((rollout["model"], "bold"), " ")
+    if rollout["baseline"]:
+        text.append(f"{rollout['baseline']} → ")
+    text.append(f"{rollout['candidate']}: ")
+    text.append_text(coloured(rollout["phase"]))
+    stage = rollout["stage"]
+    text.append(f", stage {stage['index'] + 1} of {stage['of']} at {stage['weight']:g} %")
+    if rollout["reason"]:
+        text.append(f" ({rollout['reason']})", style="dim")
+    return text
+
+
+def story(rollout: Json, history: Sequence[Json]) -> RenderableType:
+    stage = rollout["stage"]
+    filled = round(BAR * stage["weight"] / 100)
+    bar = Text("█" * filled, style="cyan") + Text("░" * (BAR - filled), style="dim")
+    parts: list[RenderableType] = [line(rollout), bar + Text(f" {stage['weight']:g} % candidate")]
+    if not rollout["finished_at"] and stage["ends_at"]:
+        parts.append(f"this stage ends at {when(stage['ends_at'])} at the earliest")
+    parts += ["", findings(rollout), "", steps(history)]
+    return Group(*parts)
+
+
+def findings(rollout: Json) -> RenderableType:
+    rows = table("guardrails", "verdict", "limit", "candidate", "baseline", "why")
+    for found in rollout["findings"]:
+        finding = found["finding"]
+        rows.add_row(
+            coloured(finding["verdict"]),
+            _limit(found["guardrail"]),
+            _figure(finding["candidate"]),
+            _figure(finding["baseline"]),
+            finding["reason"],
+        )
+    return rows
+
+
+def steps(history: Sequence[Json]) -> RenderableType:
+    rows = table("history", "at", "phase", "weight", "by", "why")
+    for step in history:
+        rows.add_row(
+            when(step["at"]),
+            coloured(step["to_phase"]),
+            f"{step['weight']:g} %",
+            step["actor"],
+            step["reason"],
+        )
+    return rows
+
+
+def _limit(guardrail: Json) -> str:
+    rule = next(
+        r for r in ("max", "min", "max_increase", "max_decrease") if guardrail[r] is not None
+    )
+    return f"{guardrail['metric']} {rule.replace('_', ' ')} {guardrail[rule]:g}"
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

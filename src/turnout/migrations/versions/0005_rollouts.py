@@ -1,0 +1,119 @@
+"""rollouts"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0005"
+down_revision = "0004"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "rollout",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("model_id", sa.Integer(), nullable=False),
+        sa.Column("candidate_id", sa.Integer(), nullable=False),
+        sa.Column("baseline_id", sa.Integer(), nullable=True),
+        sa.Column("plan", postgresql.JSONB(), nullable=False),
+        sa.Column("progress", postgresql.JSONB(), nullable=False),
+        sa.Column(
+            "phase",
+            sa.String(30),
+            sa.Computed("(progress ->> 'phase')", persisted=True),
+            nullable=False,
+        ),
+        sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("seen", postgresql.JSONB(), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("restores", sa.Boolean(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("created_by", sa.String(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint(
+            "(finished_at IS NULL) = (phase NOT IN ('succeeded', 'rolled_back', 'aborted', 'failed'))",
+            name=op.f("ck_rollout_finished"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["baseline_id"], ["version.id"], name=op.f("fk_rollout_baseline_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["candidate_id"], ["version.id"], name=op.f("fk_rollout_candidate_id")
+        ),
+        sa.ForeignKeyConstraint(["model_id"], ["model.id"], name=op.f("fk_rollout_model_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rollout")),
+        postgresql_with={"fillfactor": 70},
+    )
+    op.create_index(op.f("ix_rollout_created_at_id"), "rollout", ["created_at", "id"], unique=False)
+    op.create_index(
+        op.f("ix_rollout_model_id_created_at_id"),
+        "rollout",
+        ["model_id", "created_at", "id"],
+        unique=False,
+    )
+    op.create_index(
+        "uq_rollout_live",
+        "rollout",
+        ["model_id"],
+        unique=True,
+        postgresql_where=sa.text("finished_at IS NULL"),
+    )
+    op.create_table(
+        "quarantine",
+        sa.Column("version_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("rollout_id", sa.Uuid(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["rollout_id"], ["rollout.id"], name=op.f("fk_quarantine_rollout_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["version_id"],
+            ["version.id"],
+            name=op.f("fk_quarantine_version_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("version_id", name=op.f("pk_quarantine")),
+    )
+    op.create_table(
+        "rollout_look",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("rollout_id", sa.Uuid(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("progress", postgresql.JSONB(), nullable=False),
+        sa.Column("evidence", postgresql.JSONB(), nullable=False),
+        sa.Column("judgement", postgresql.JSONB(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["rollout_id"], ["rollout.id"], name=op.f("fk_rollout_look_rollout_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rollout_look")),
+    )
+    op.create_index(
+        op.f("ix_rollout_look_rollout_id_id"), "rollout_look", ["rollout_id", "id"], unique=False
+    )
+    op.create_table(
+        "rollout_step",
+        sa.Column("rollout_id", sa.Uuid(), nullable=False),
+        sa.Column("step", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("event", sa.String(30), nullable=False),
+        sa.Column("from_phase", sa.String(30), nullable=True),
+        sa.Column("to_phase", sa.String(30), nullable=False),
+        sa.Column("stage", sa.Integer(), nullable=False),
+        sa.Column("weight", sa.Integer(), nullable=False),
+        sa.Column("verdict", sa.String(30), nullable=True),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("actor", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("split_id", sa.BigInteger(), nullable=True),
+        sa.Column("look_id", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["look_id"], ["rollout_look.id"], name=op.f("fk_rollout_step_look_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["rollout_id"], ["rollout.id"], name=op.f("fk_rollout_step_rollout_id")
+        ),
+        sa.PrimaryKeyConstraint("rollout_id", "step", name=op.f("pk_rollout_step")),
+    )
