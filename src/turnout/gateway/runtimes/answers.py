@@ -1,0 +1,110 @@
+"""What a runtime answers, and the ways in which it can fail to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final, Protocol
+
+from turnout.errors import Unprocessable
+
+JsonValue = bool | int | float | str | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
+
+LABEL_LENGTH: Final = 100
+"""A longer text is an answer in words, not the name of a class."""
+
+ROUNDING: Final = 1e-3
+"""By how much probabilities in single or half precision may miss their limits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a version made of one input.
+
+    `label` is the predicted class as text, so that a label reported later can be compared with it;
+    None when the prediction is not a class (a real number, a list, free text).
+    """
+
+    prediction: JsonValue
+    confidence: float | None = None
+    label: str | None = None
+    cost: float | None = None
+
+
+class Runtime(Protocol):
+    """One version, ready to answer.
+
+    `predict` keeps its own deadline. It raises InputMismatch for an input that does not fit, and
+    RuntimeFailure for every trouble of the version itself that it can name.
+    """
+
+    async def predict(self, inputs: JsonValue) -> Answer: ...
+
+    def close(self) -> None: ...
+
+
+class Failure(StrEnum):
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    FAILED = "failed"
+    GARBAGE = "garbage"
+    OVERLOADED = "overloaded"
+    NOT_LOADED = "not_loaded"
+
+
+class RuntimeFailure(Exception):
+    """A version did not answer; whoever called it was right to."""
+
+    def __init__(self, kind: Failure, detail: str) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+        self.detail = detail
+
+
+def timed_out(deadline: timedelta) -> RuntimeFailure:
+    return RuntimeFailure(Failure.TIMEOUT, f"no answer within {deadline.total_seconds():g} s")
+
+
+class InputMismatch(Unprocessable):
+    """The input does not fit what the version takes."""
+
+
+def first_line(error: BaseException) -> str:
+    """Name an error in a line, for a log and for those who may not see the traceback."""
+    line = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {line[:300]}" if line else type(error).__name__
+
+
+def label_of(prediction: object) -> str | None:
+    """Name the class that a prediction stands for, as a JSON reader would write it."""
+    match prediction:
+        case bool():
+            return "true" if prediction else "false"
+        case int():
+            return str(prediction)
+        case str() if len(prediction) <= LABEL_LENGTH and prediction.isprintable():
+            return prediction
+        case _:
+            return None
+
+
+def confidence_of(score: object) -> float | None:
+    """Read a confidence: a number, or the largest of the probabilities of the classes."""
+    match score:
+        case None:
+            return None
+        case bool() | str():
+            raise RuntimeFailure(Failure.GARBAGE, f"the confidence {score!r} is not a number")
+        case int() | float():
+            if not -ROUNDING <= score <= 1 + ROUNDING:  # which NaN is not either
+                raise RuntimeFailure(
+                    Failure.GARBAGE, f"the confidence {score} is no probability between 0 and 1"
+                )
+            return min(max(float(score), 0.0), 1.0)
+        case Mapping():
+            return confidence_of(list(score.values()))
+        case Sequence() if score:
+            return max(found for part in score if (found := confidence_of(part)) is not None)
+        case _:
+            raise RuntimeFailure(Failure.GARBAGE, f"the confidence {score!r} is not a number")

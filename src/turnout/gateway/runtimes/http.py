@@ -1,0 +1,222 @@
+"""Models behind HTTP: the Open Inference Protocol v2, or plain JSON."""
+
+import asyncio
+import ipaddress
+import os
+import socket
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import DefaultResolver
+
+from turnout.gateway.runtimes import oip
+from turnout.gateway.runtimes.answers import (
+    Answer,
+    Failure,
+    InputMismatch,
+    JsonValue,
+    RuntimeFailure,
+    confidence_of,
+    label_of,
+    timed_out,
+)
+from turnout.registry.domain.runtime import HttpRuntime, no_model_server
+from turnout.registry.domain.version import VersionRef
+
+LARGEST_ANSWER: Final = 16_000_000
+IN_FLIGHT: Final = 128
+"""Calls to one version at once: a server that hangs must not use up the process's sockets."""
+
+KEEP_ALIVE: Final = timedelta(seconds=4)
+"""Below the five seconds after which uvicorn, and others, close an idle connection."""
+
+_STALE: Final = (aiohttp.ServerDisconnectedError, ConnectionResetError)
+_INPUT_REFUSED: Final = {400, 422}
+_OVERLOADED: Final = {429, 503}
+
+
+class PlainAnswer(msgspec.Struct):
+    """What a server of protocol `json` answers, when its answer is an object with `prediction`."""
+
+    prediction: Any
+    confidence: float | None = None
+    label: str | None = None
+    cost: float | None = None
+
+
+class Errors(msgspec.Struct):
+    """`error` is v2's word, `detail` that of FastAPI and of problem documents."""
+
+    error: Any = None
+    detail: Any = None
+
+
+class GuardedResolver(AbstractResolver):
+    """Leaves out addresses where no model server lives, whatever name leads there.
+
+    Checked when connecting, because a name may resolve to something else than it did when the
+    version was registered.
+    """
+
+    def __init__(self) -> None:
+        self._inner = DefaultResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        found = await self._inner.resolve(host, port, family)
+        allowed = [
+            one
+            for one in found
+            # a scope, as in fe80::1%eth0, is no part of the address
+            if not no_model_server(ipaddress.ip_address(one["host"].partition("%")[0]))
+        ]
+        if not allowed:
+            raise OSError(f"{host} leads to a link-local, multicast or unspecified address only")
+        return allowed
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
+def http_session() -> aiohttp.ClientSession:
+    """The one session of a replica: connections are kept, cookies and proxies are not."""
+    connector = aiohttp.TCPConnector(
+        limit=0, resolver=GuardedResolver(), keepalive_timeout=KEEP_ALIVE.total_seconds()
+    )
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None),
+        trust_env=False,
+    )
+
+
+class HttpModel:
+    """One version behind HTTP."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        version: VersionRef,
+        config: HttpRuntime,
+        *,
+        deadline: timedelta,
+    ) -> None:
+        self._session = session
+        self._url = _address(config, version.model)
+        self._v2 = config.protocol == "v2"
+        self._ports = oip.ports_of(version.signature) if version.signature else None
+        self._token_env = config.token_env
+        self._deadline = config.timeout or deadline
+        self._in_flight = 0
+
+    async def predict(self, inputs: JsonValue) -> Answer:
+        if self._v2:
+            body, lone = oip.request(inputs, self._ports)
+            return oip.answer(await self._ask(body), lone=lone)
+        return _plain(await self._ask(msgspec.json.encode({"inputs": inputs})))
+
+    def close(self) -> None:
+        """Nothing of its own to close: the session is the replica's."""
+
+    async def _ask(self, body: bytes) -> bytes:
+        if self._in_flight >= IN_FLIGHT:
+            raise RuntimeFailure(
+                Failure.OVERLOADED, f"{IN_FLIGHT} calls to it are waiting for an answer"
+            )
+        self._in_flight += 1
+        try:
+            async with asyncio.timeout(self._deadline.total_seconds()):
+                status, content = await self._post_again_if_stale(body)
+        except TimeoutError:
+            raise timed_out(self._deadline) from None
+        except aiohttp.ClientError as error:
+            raise RuntimeFailure(Failure.UNREACHABLE, f"{type(error).__name__}: {error}") from None
+        finally:
+            self._in_flight -= 1
+        if status != 200:
+            raise _refusal(status, content)
+        return content
+
+    async def _post_again_if_stale(self, body: bytes) -> tuple[int, bytes]:
+        """A kept connection may be closed by the server while we write; that is nobody's failure.
+
+        To ask a model twice changes nothing, so a request may be sent again, once.
+        """
+        try:
+            return await self._post(body)
+        except _STALE:
+            return await self._post(body)
+
+    async def _post(self, body: bytes) -> tuple[int, bytes]:
+        async with self._session.post(
+            self._url, data=body, headers=self._headers(), allow_redirects=False
+        ) as response:
+            content = bytearray()
+            async for chunk in response.content.iter_any():
+                content += chunk
+                if len(content) > LARGEST_ANSWER:
+                    raise RuntimeFailure(
+                        Failure.GARBAGE, f"its answer is longer than {LARGEST_ANSWER:,} bytes"
+                    )
+            return response.status, bytes(content)
+
+    def _headers(self) -> Mapping[str, str]:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if self._token_env is not None:
+            token = os.environ.get(self._token_env)
+            if not token:
+                raise RuntimeFailure(
+                    Failure.NOT_LOADED,
+                    f"the environment variable {self._token_env} of its token_env is not set here",
+                )
+            headers["Authorization"] = f"Bearer {token}"
+        return headers
+
+
+def _address(config: HttpRuntime, model: str) -> str:
+    """Where to post: for v2, `url` is the server, unless it names the infer endpoint itself."""
+    if config.protocol == "json" or config.url.endswith("/infer"):
+        return config.url
+    return f"{config.url.rstrip('/')}/v2/models/{config.model_name or model}/infer"
+
+
+def _plain(body: bytes) -> Answer:
+    try:
+        found = msgspec.json.decode(body)
+        if not isinstance(found, dict) or "prediction" not in found:
+            return Answer(prediction=found, label=label_of(found))
+        read = msgspec.convert(found, PlainAnswer)
+    except msgspec.DecodeError as error:
+        raise RuntimeFailure(Failure.GARBAGE, f"its answer cannot be read: {error}") from None
+    return Answer(
+        prediction=read.prediction,
+        confidence=confidence_of(read.confidence),
+        label=read.label or label_of(read.prediction),
+        cost=read.cost,
+    )
+
+
+def _refusal(status: int, content: bytes) -> InputMismatch | RuntimeFailure:
+    said = _said(content)
+    if status in _INPUT_REFUSED:
+        return InputMismatch(f"the model server refuses this input ({status}): {said}")
+    if status in _OVERLOADED:
+        return RuntimeFailure(Failure.OVERLOADED, f"status {status}: {said}")
+    kind = Failure.FAILED if status >= 500 else Failure.REFUSED
+    return RuntimeFailure(kind, f"status {status}: {said}")
+
+
+def _said(content: bytes) -> str:
+    try:
+        errors = msgspec.json.decode(content, type=Errors)
+        text = str(errors.error or errors.detail or "")
+    except msgspec.DecodeError:
+        text = content[:1000].decode(errors="replace")
+    line = " ".join(text.split())
+    return line[:200] or "without a word"
