@@ -17,10 +17,12 @@ identifiers = (
     | st.sampled_from(["alpha", "beta", "rc", "a", "a-", "-", "1a"])
 )
 versions = st.builds(
-    lambda core, prerelease, build: SemVer(*core, tuple(prerelease), tuple(build)),
-    st.tuples(numbers, numbers, numbers),
-    st.lists(identifiers, max_size=4),
-    st.lists(st.text(ALPHANUMERIC, min_size=1, max_size=4), max_size=2),
+    SemVer,
+    numbers,
+    numbers,
+    numbers,
+    st.lists(identifiers, max_size=4).map(tuple),
+    st.lists(st.text(ALPHANUMERIC, min_size=1, max_size=4), max_size=2).map(tuple),
 )
 
 

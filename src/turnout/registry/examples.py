@@ -52,3 +52,15 @@ TRANSITION: Final[Any] = {
     "to staging": {"value": {"to": "staging", "reason": "passed the offline checks"}},
     "back to development": {"value": {"to": "development"}},
 }
+MODEL_EDIT: Final[Any] = {
+    "hand over": {
+        "summary": "Change the owner, keep the rest",
+        "value": {"owner": "risk-team", "reason": "moved to the risk team"},
+    }
+}
+VERSION_EDIT: Final[Any] = {
+    "add a metric": {
+        "summary": "Add a metric and set the tags, keep the other metrics",
+        "value": {"metrics": {"auc": 0.97}, "tags": ["security-reviewed"]},
+    }
+}

@@ -141,7 +141,7 @@ async def versions(
     if stage is not None:
         query = query.where(Version.stage == stage)
     if tags:
-        query = query.where(Version.tags.contains(list(tags)))
+        query = query.where(Version.indexed_tags.contains(list(tags)))
     for condition in ranges:
         query = _within(query, condition)
     if after is not None:

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError, WithJsonSchema
 from pydantic_core import to_jsonable_python
 
 from turnout.quantities import STRICT
+from turnout.registry import examples
 from turnout.registry.domain.fields import Document, Summary
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.runtime import Artifact, Runtime
@@ -96,15 +97,13 @@ def version_with_history(
 
 
 def _filled(kind: type[View], *sources: object, **known: Any) -> View:
-    """Fill a view's fields with what is known, else with what the first source that has it says."""
-    values: dict[str, Any] = dict(known)
-    for source in reversed(sources):
-        values |= {
-            part.name: getattr(source, part.name)
-            for part in fields(kind)
-            if hasattr(source, part.name) and part.name not in known
-        }
-    return kind(**values)
+    """Fill a view with what is known, and else with what the first source says that has it."""
+    values = {
+        part.name: next(getattr(one, part.name) for one in sources if hasattr(one, part.name))
+        for part in fields(kind)
+        if part.name not in known
+    }
+    return kind(**values, **known)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,16 +167,7 @@ def _without_default(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def _model_patch(
     body: Annotated[
-        Document,
-        _patch_schema(ModelDetails),
-        Body(
-            openapi_examples={
-                "hand over": {
-                    "summary": "Change the owner, keep the rest",
-                    "value": {"owner": "risk-team", "reason": "moved to the risk team"},
-                }
-            }
-        ),
+        Document, _patch_schema(ModelDetails), Body(openapi_examples=examples.MODEL_EDIT)
     ],
 ) -> Patch[ModelDetails]:
     return _patch(ModelDetails, body)
@@ -185,16 +175,7 @@ def _model_patch(
 
 def _version_patch(
     body: Annotated[
-        Document,
-        _patch_schema(VersionDetails),
-        Body(
-            openapi_examples={
-                "add a metric": {
-                    "summary": "Add a metric and a tag list, keep the other metrics",
-                    "value": {"metrics": {"auc": 0.97}, "tags": ["security-reviewed"]},
-                }
-            }
-        ),
+        Document, _patch_schema(VersionDetails), Body(openapi_examples=examples.VERSION_EDIT)
     ],
 ) -> Patch[VersionDetails]:
     return _patch(VersionDetails, body)

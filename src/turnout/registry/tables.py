@@ -48,7 +48,7 @@ class Version(Base):
     __table_args__ = (
         UniqueConstraint("model_id", "version"),
         Index("ix_version_precedence", "model_id", "precedence", "id"),
-        Index("ix_version_tags", "tags", postgresql_using="gin"),
+        Index(None, "indexed_tags", postgresql_using="gin"),
         Index(
             "ix_version_production",
             "model_id",
@@ -63,8 +63,9 @@ class Version(Base):
     precedence: Mapped[str] = mapped_column(Text(collation="C"))
     stage: Mapped[Lifecycle] = mapped_column(_stage("stage"))
     details: Mapped[VersionDetails] = mapped_column(Json(VersionDetails))
-    tags: Mapped[list[str]] = mapped_column(JSONB, Computed("details -> 'tags'", persisted=True))
-    """Drawn from the details so that it can be indexed."""
+    indexed_tags: Mapped[list[str]] = mapped_column(
+        JSONB, Computed("details -> 'tags'", persisted=True)
+    )
     parent_version: Mapped[str | None]
     signature: Mapped[Signature | None] = mapped_column(Json(Signature))
     artifact: Mapped[Artifact | None] = mapped_column(Json(Artifact))

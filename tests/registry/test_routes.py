@@ -1,0 +1,496 @@
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from httpx2 import AsyncClient, Response
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from tests.registry import onnx_files
+from turnout.registry import examples
+from turnout.registry.artifacts import location
+from turnout.settings import Settings
+
+ONNX = onnx_files.adding()
+SHA256 = hashlib.sha256(ONNX).hexdigest()
+VERSIONS = "models/fraud-detection/versions"
+UPLOAD = f"{VERSIONS}/1.0.0/artifact"
+
+
+async def register(client: AsyncClient, version: str = "1.0.0", **fields: Any) -> dict[str, Any]:
+    response = await client.post(VERSIONS, json={"version": version, **fields})
+    assert response.status_code == 201, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def refused(response: Response, status: int) -> str:
+    """The sentence of a problem document."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    detail: str = response.json()["detail"]
+    return detail
+
+
+async def test_a_model_from_registration_to_deletion(client: AsyncClient, clock: Any) -> None:
+    body = {"name": "churn-predictor", "owner": "growth", "tags": ["weekly"], "reason": "new"}
+    created = await client.post("models", json=body)
+    assert created.status_code == 201
+    clock.advance(timedelta(hours=1))
+
+    patch = {"description": "Who leaves next.", "owner": None, "tags": ["daily"]}
+    edited = await client.patch("models/churn-predictor", json=patch)
+
+    assert edited.json() == created.json() | {
+        "description": "Who leaves next.",
+        "owner": None,
+        "tags": ["daily"],
+        "updated_at": "2026-03-02T13:00:00Z",
+    }
+    assert (await client.get("models/churn-predictor")).json() == edited.json()
+    assert (await client.delete("models/churn-predictor?reason=done")).status_code == 204
+    assert "no model 'churn-predictor'" in refused(await client.get("models/churn-predictor"), 404)
+
+
+async def test_models_are_listed_by_name_page_by_page(client: AsyncClient) -> None:
+    for name in ("b", "a", "B", "c"):
+        await client.post("models", json={"name": name})
+    names, cursor = [], ""
+    while cursor is not None:
+        page = (await client.get(f"models?limit=3{cursor and f'&cursor={cursor}'}")).json()
+        names += [model["name"] for model in page["items"]]
+        cursor = page["next_cursor"]
+
+    assert names == ["B", "a", "b", "c"]
+
+
+async def test_a_version_is_answered_in_full(client: AsyncClient) -> None:
+    answer = await register(
+        client, "v1.0", metrics={"auc": 0.9}, metadata={"deep": [1]}, reason="first one"
+    )
+
+    assert answer == {
+        "id": answer["id"],
+        "model": "fraud-detection",
+        "version": "1.0.0",
+        "stage": "development",
+        "description": "",
+        "owner": None,
+        "tags": [],
+        "metrics": {"auc": 0.9},
+        "group_metrics": {},
+        "run_id": None,
+        "dataset_version": None,
+        "dependencies": [],
+        "changelog": "",
+        "metadata": {"deep": [1]},
+        "parent_version": None,
+        "signature": None,
+        "artifact": None,
+        "uploaded": False,
+        "runtime": {"kind": "external"},
+        "created_at": "2026-03-02T12:00:00Z",
+        "created_by": "developer",
+        "updated_at": "2026-03-02T12:00:00Z",
+    }
+    shown = await client.get(f"{VERSIONS}/v1.0")
+    assert shown.json() == answer | {"history": []}
+
+
+@pytest.mark.parametrize("name", [*examples.VERSION])
+async def test_the_documented_registrations_work_as_sent(client: AsyncClient, name: str) -> None:
+    response = await client.post(VERSIONS, json=examples.VERSION[name]["value"])
+
+    assert response.status_code == 201, response.text
+
+
+async def test_the_documented_edits_and_moves_work_as_sent(client: AsyncClient) -> None:
+    assert (
+        await client.post("models", json=examples.MODEL["fraud detection"]["value"])
+    ).status_code == 201
+    await register(client)
+    for example in examples.TRANSITION.values():
+        moved = await client.post(f"{VERSIONS}/1.0.0/transitions", json=example["value"])
+        assert moved.status_code == 200, moved.text
+    for path, example in (
+        ("models/fraud-detection", examples.MODEL_EDIT),
+        (f"{VERSIONS}/1.0.0", examples.VERSION_EDIT),
+    ):
+        for edit in example.values():
+            edited = await client.patch(path, json=edit["value"])
+            assert edited.status_code == 200, edited.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "sentence"),
+    [
+        pytest.param(
+            VERSIONS, {"version": "1.0"}, 409, "1.0.0 is registered already", id="registered twice"
+        ),
+        pytest.param(
+            VERSIONS, {"version": "1"}, 422, "body.version: '1' is not a semantic", id="no version"
+        ),
+        pytest.param(
+            VERSIONS,
+            {"version": "2.0.0", "licence": "MIT"},
+            422,
+            "body.licence: unknown field",
+            id="unknown field",
+        ),
+        pytest.param(
+            "models/-bad/versions",
+            {"version": "1.0.0"},
+            422,
+            "path.model: a model's name has",
+            id="malformed model name",
+        ),
+        pytest.param("models", {"name": "fraud-detection"}, 409, "already", id="model twice"),
+        pytest.param("models", {"name": "a b"}, 422, "body.name", id="malformed name of a model"),
+    ],
+)
+async def test_registrations_that_are_refused(
+    client: AsyncClient, path: str, body: dict[str, Any], status: int, sentence: str
+) -> None:
+    await register(client)
+
+    assert sentence in refused(await client.post(path, json=body), status)
+
+
+async def test_nan_is_not_json(client: AsyncClient) -> None:
+    body = b'{"version": "1.0.0", "metrics": {"auc": NaN}}'
+    response = await client.post(
+        VERSIONS, content=body, headers={"content-type": "application/json"}
+    )
+
+    assert "NaN is not JSON" in response.text
+    assert response.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("query", "versions"),
+    [
+        pytest.param("", ["2.0.0", "2.0.0-rc.1", "1.0.0"], id="all"),
+        pytest.param("?stage=staging", ["2.0.0-rc.1"], id="stage"),
+        pytest.param("?tag=a", ["2.0.0", "1.0.0"], id="tag"),
+        pytest.param("?tag=a&tag=b", ["2.0.0"], id="two tags"),
+        pytest.param("?metric.auc.min=0.9", ["2.0.0", "2.0.0-rc.1"], id="smallest value"),
+        pytest.param("?metric.auc.min=0.85&metric.auc.max=0.9", ["2.0.0-rc.1"], id="range"),
+        pytest.param("?metric.top.1.min=0.5", ["1.0.0"], id="a dot in the metric's name"),
+        pytest.param("?tag=a&metric.auc.max=0.9&stage=development", ["1.0.0"], id="all at once"),
+    ],
+)
+async def test_versions_by_condition(client: AsyncClient, query: str, versions: list[str]) -> None:
+    await register(client, "1.0.0", tags=["a"], metrics={"auc": 0.8, "top.1": 0.6})
+    await register(client, "2.0.0-rc.1", metrics={"auc": 0.9})
+    await register(client, "2.0.0", tags=["b", "a"], metrics={"auc": 0.95})
+    await client.post(f"{VERSIONS}/2.0.0-rc.1/transitions", json={"to": "staging"})
+
+    page = (await client.get(VERSIONS + query)).json()
+
+    assert [version["version"] for version in page["items"]] == versions
+    assert page["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("stage=retired", "query.stage"),
+        ("metric.auc.least=1", "query.metric.auc.least is not a filter"),
+        ("metric.auc=1", "query.metric.auc is not a filter"),
+        ("stagee=staging", "query.stagee is not a filter"),
+        ("metric.auc.min=high", "query.metric.auc.min is a number, such as 0.9, not 'high'"),
+        ("metric.auc.min=nan", "query.metric.auc.min is a number"),
+        ("metric.auc.min=1e999", "query.metric.auc.min is a number"),
+        ("metric.a%00.min=1", "is not a filter"),
+        ("tag=%00", "query.tag[0]: control"),
+        ("limit=0", "query.limit"),
+        ("limit=501", "query.limit"),
+        ("cursor=x", "query.cursor"),
+        ("cursor=WzFd", "cursor is not one of this list"),
+        ("cursor=WyJhIiw5OTk5OTk5OTk5OTk5XQ", "cursor is not one of this list"),
+    ],
+)
+async def test_filters_that_are_refused(client: AsyncClient, query: str, sentence: str) -> None:
+    await register(client)
+    response = await client.get(f"{VERSIONS}?{query}")
+
+    told = refused(response, 422)
+    assert sentence in told or sentence in str(response.json())
+
+
+async def test_versions_page_by_page(client: AsyncClient) -> None:
+    for version in ("1.0.0", "1.0.0+b", "1.10.0", "1.9.0"):
+        await register(client, version)
+    first = (await client.get(f"{VERSIONS}?limit=2")).json()
+    rest = (await client.get(f"{VERSIONS}?limit=2&cursor={first['next_cursor']}")).json()
+
+    listed = [version["version"] for page in (first, rest) for version in page["items"]]
+    assert listed == ["1.10.0", "1.9.0", "1.0.0+b", "1.0.0"]
+    assert rest["next_cursor"] is None
+
+
+async def test_suggestions_follow_the_newest_version(client: AsyncClient) -> None:
+    await client.post("models", json={"name": "fraud-detection"})
+    assert (await client.get(f"{VERSIONS}/next")).json() == {
+        "major": "1.0.0",
+        "minor": "0.1.0",
+        "patch": "0.0.1",
+        "prerelease": "0.0.1-rc.1",
+    }
+
+    for version in ("1.10.0", "1.9.0"):
+        await register(client, version)
+
+    assert (await client.get(f"{VERSIONS}/next")).json() == {
+        "major": "2.0.0",
+        "minor": "1.11.0",
+        "patch": "1.10.1",
+        "prerelease": "1.10.1-rc.1",
+    }
+
+
+async def test_the_life_of_a_version(client: AsyncClient) -> None:
+    await register(client)
+    assert "no version in production" in refused(await client.get(f"{VERSIONS}/current"), 404)
+
+    moves = [
+        await client.post(
+            f"{VERSIONS}/1.0.0/transitions", json={"to": stage, "reason": f"to {stage}"}
+        )
+        for stage in ("staging", "production")
+    ]
+
+    assert [move.json()["stage"] for move in moves] == ["staging", "production"]
+    history = moves[-1].json()["history"]
+    assert [(step["from_stage"], step["to_stage"], step["reason"]) for step in history] == [
+        ("development", "staging", "to staging"),
+        ("staging", "production", "to production"),
+    ]
+    assert (await client.get(f"{VERSIONS}/current")).json() == moves[-1].json()
+    assert "in production" in refused(await client.delete(f"{VERSIONS}/1.0.0"), 409)
+
+
+async def test_a_refused_move_says_which_are_allowed(client: AsyncClient) -> None:
+    await register(client)
+    response = await client.post(f"{VERSIONS}/1.0.0/transitions", json={"to": "production"})
+
+    refused(response, 409)
+    assert response.json()["allowed"] == ["staging", "rejected", "archived"]
+    assert response.json()["stage"] == "development"
+
+
+async def test_an_edit_merges_objects_and_replaces_lists(client: AsyncClient) -> None:
+    await register(client, metrics={"auc": 0.9, "f1": 0.8}, tags=["a", "b"], owner="ml")
+    response = await client.patch(
+        f"{VERSIONS}/1.0.0",
+        json={"metrics": {"auc": 0.91, "f1": None, "recall": 1}, "tags": ["c"], "owner": None},
+    )
+
+    assert response.status_code == 200
+    edited = response.json()
+    assert edited["metrics"] == {"auc": 0.91, "recall": 1.0}
+    assert edited["tags"] == ["c"]
+    assert edited["owner"] is None
+    found = (await client.get(f"{VERSIONS}?tag=c")).json()["items"]
+    assert [version["version"] for version in found] == ["1.0.0"]
+
+
+@pytest.mark.parametrize(
+    ("patch", "sentence"),
+    [
+        pytest.param({"metrics": {"auc": "high"}}, "body.metrics.auc: a metric is", id="no number"),
+        pytest.param(
+            {"runtime": {"kind": "onnx"}}, "body.runtime: unknown field", id="the runtime"
+        ),
+        pytest.param({"version": "2.0.0"}, "body.version: unknown field", id="the version"),
+        pytest.param({"stage": "production"}, "body.stage: unknown field", id="the stage"),
+        pytest.param({"reason": 7}, "body.reason", id="a reason that is no text"),
+        pytest.param({"metrics": []}, "body.metrics", id="a list for an object"),
+        pytest.param([1], "body", id="a list"),
+    ],
+)
+async def test_edits_that_are_refused(client: AsyncClient, patch: Any, sentence: str) -> None:
+    before = await register(client, metrics={"auc": 0.9})
+    response = await client.patch(f"{VERSIONS}/1.0.0", json=patch)
+
+    assert sentence in refused(response, 422)
+    assert (await client.get(f"{VERSIONS}/1.0.0")).json() == before | {"history": []}
+
+
+async def test_every_change_is_audited(client: AsyncClient, session: AsyncSession) -> None:
+    await register(client, reason="one")
+    await client.patch(f"{VERSIONS}/1.0.0", json={"owner": "ml", "reason": "two"})
+    await client.put(f"{UPLOAD}?reason=three", content=b"file")
+    await client.post(f"{VERSIONS}/1.0.0/transitions", json={"to": "archived", "reason": "four"})
+    await client.patch("models/fraud-detection", json={"owner": "ml", "reason": "five"})
+    await client.delete(f"{VERSIONS}/1.0.0?reason=six")
+    await client.delete("models/fraud-detection?reason=seven")
+
+    rows = await session.execute(text("SELECT action, reason FROM audit_entry ORDER BY id"))
+    assert [tuple(row) for row in rows] == [
+        ("model.registered", "one"),
+        ("version.registered", "one"),
+        ("version.edited", "two"),
+        ("version.artifact_attached", "three"),
+        ("version.transitioned", "four"),
+        ("model.edited", "five"),
+        ("version.deleted", "six"),
+        ("model.deleted", "seven"),
+    ]
+
+
+async def test_an_onnx_file_is_kept_and_describes_itself(
+    client: AsyncClient, settings: Settings
+) -> None:
+    await register(client, runtime={"kind": "onnx"}, artifact={"uri": "s3://bucket/model.onnx"})
+    response = await client.put(UPLOAD, content=ONNX)
+
+    assert response.status_code == 200, response.text
+    answer = response.json()
+    assert answer["uploaded"]
+    assert answer["artifact"] == {
+        "uri": "s3://bucket/model.onnx",
+        "sha256": SHA256,
+        "size": len(ONNX),
+    }
+    assert answer["signature"] == {
+        "inputs": [{"name": "x", "dtype": "float32", "shape": [None, 2]}],
+        "outputs": [{"name": "y", "dtype": "float32", "shape": [None, 2]}],
+    }
+    assert location(settings.artifacts_dir, SHA256).read_bytes() == ONNX
+    downloaded = await client.get(UPLOAD)
+    assert downloaded.content == ONNX
+    assert downloaded.headers["etag"] == f'"{SHA256}"'
+    again = await client.put(UPLOAD, content=ONNX)
+    assert again.json() == answer
+
+
+@pytest.mark.parametrize(
+    ("registration", "content", "status", "sentence"),
+    [
+        pytest.param({}, b"", 422, "has no body", id="nothing"),
+        pytest.param(
+            {"runtime": {"kind": "onnx"}}, b"pickle", 422, "is not an ONNX model", id="not ONNX"
+        ),
+        pytest.param(
+            {"runtime": {"kind": "onnx"}},
+            onnx_files.with_custom_operator(),
+            422,
+            "acme.ops:Guess",
+            id="custom operator",
+        ),
+        pytest.param(
+            {"artifact": {"sha256": "ab" * 32}},
+            ONNX,
+            422,
+            f"SHA-256 is {SHA256}, but {'ab' * 32} was announced",
+            id="another hash",
+        ),
+        pytest.param(
+            {"artifact": {"size": 5}}, ONNX, 422, "but 5 were announced", id="another size"
+        ),
+        pytest.param(
+            {
+                "runtime": {"kind": "onnx"},
+                "signature": {"inputs": [{"name": "x", "dtype": "float64", "shape": [None, 2]}]},
+            },
+            ONNX,
+            422,
+            "input x is float32[any, 2] in the file, not float64[any, 2]",
+            id="another signature",
+        ),
+        pytest.param(
+            {"runtime": {"kind": "onnx", "prediction_output": "label"}},
+            ONNX,
+            422,
+            "runtime.prediction_output is 'label', but the file's outputs are y",
+            id="another output",
+        ),
+    ],
+)
+async def test_files_that_are_refused(
+    client: AsyncClient,
+    settings: Settings,
+    *,
+    registration: dict[str, Any],
+    content: bytes,
+    status: int,
+    sentence: str,
+) -> None:
+    before = await register(client, **registration)
+
+    assert sentence in refused(await client.put(UPLOAD, content=content), status)
+    assert (await client.get(f"{VERSIONS}/1.0.0")).json() == before | {"history": []}
+    assert list(settings.artifacts_dir.rglob("*")) == []
+    assert "nothing was uploaded" in refused(await client.get(UPLOAD), 404)
+
+
+async def test_another_file_for_a_version_that_has_one_is_refused(client: AsyncClient) -> None:
+    await register(client)
+    await client.put(UPLOAD, content=b"one")
+
+    response = await client.put(UPLOAD, content=b"another")
+
+    assert "register another version" in refused(response, 409)
+    assert (await client.get(UPLOAD)).content == b"one"
+
+
+async def test_a_file_may_be_larger_than_a_body_and_has_its_own_limit(
+    client: AsyncClient, settings: Settings
+) -> None:
+    await register(client)
+    size = settings.max_body_megabytes * 1_000_000 + 1
+
+    async def zeros() -> AsyncIterator[bytes]:
+        for _ in range(size // 100_000):
+            yield bytes(100_000)
+        yield bytes(size % 100_000)
+
+    streamed = await client.put(UPLOAD, content=zeros())
+    assert streamed.json()["artifact"]["size"] == size
+
+    too_much = str(settings.max_artifact_megabytes * 1_000_000 + 1)
+    response = await client.put(UPLOAD, content=b"x", headers={"content-length": too_much})
+    assert "TURNOUT_MAX_ARTIFACT_MEGABYTES" in refused(response, 413)
+
+
+async def test_a_file_that_this_replica_does_not_have(
+    client: AsyncClient, settings: Settings
+) -> None:
+    await register(client)
+    await client.put(UPLOAD, content=b"file")
+    location(settings.artifacts_dir, hashlib.sha256(b"file").hexdigest()).unlink()
+
+    assert "same TURNOUT_DATA_DIR" in refused(await client.get(UPLOAD), 503)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "models/none"),
+        ("GET", "models/none%00"),
+        ("PATCH", "models/none"),
+        ("DELETE", "models/none"),
+        ("GET", "models/none/versions"),
+        ("GET", "models/none/versions/next"),
+        ("GET", "models/none/versions/current"),
+        ("GET", "models/fraud-detection/versions/9.9.9"),
+        ("PATCH", "models/fraud-detection/versions/9.9.9"),
+        ("DELETE", "models/fraud-detection/versions/9.9.9"),
+        ("PUT", "models/fraud-detection/versions/9.9.9/artifact"),
+        ("GET", "models/fraud-detection/versions/9.9.9/artifact"),
+    ],
+)
+async def test_what_is_not_there(client: AsyncClient, method: str, path: str) -> None:
+    await register(client)
+    body = {"owner": "ml"} if method == "PATCH" else None
+
+    refused(await client.request(method, path, json=body), 404)
+
+
+async def test_a_path_with_a_malformed_version(client: AsyncClient) -> None:
+    await register(client)
+
+    assert "write major.minor.patch" in refused(await client.get(f"{VERSIONS}/latest"), 422)
