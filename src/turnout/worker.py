@@ -17,7 +17,7 @@ from turnout import db, idempotency, telemetry
 from turnout.db import Sessions
 from turnout.http import Clock, lost_connection, system_clock
 from turnout.observations import commands as observations
-from turnout.rollouts import commands as rollouts
+from turnout.rollouts.commands.tick import tick
 from turnout.settings import Settings
 
 GRACE_SECONDS: Final = 20
@@ -42,7 +42,7 @@ class Worker:
                 return
 
     async def tick(self) -> None:
-        await rollouts.tick(self.sessions, now=self.clock(), interval=self.settings.tick_interval)
+        await tick(self.sessions, now=self.clock(), interval=self.settings.tick_interval)
 
     async def retain(self) -> None:
         async with db.transaction(self.sessions) as session:

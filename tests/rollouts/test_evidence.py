@@ -217,10 +217,21 @@ def test_more_errors_never_improve_the_verdict(a: int, b: int) -> None:
 
 @given(st.integers(0, 500), st.integers(0, 500), st.integers(0, 500))
 def test_a_look_can_be_repeated_from_what_was_stored(n: int, errors: int, baseline: int) -> None:
-    stored = Evidence(candidate=arm(n, min(n, errors)), baseline=arm(baseline))
-    judged = plan(ERRORS, MORE_ERRORS, Guardrail(metric="latency_p95", max_increase=20))
-    judgement = judge(judged, entry(judged, 0, NOON), stored, LATER)
-    read = evidences.validate_json(evidences.dump_json(stored))
+    seen = Evidence(candidate=arm(n, min(n, errors)), baseline=arm(baseline))
+    success = Guardrail(metric="success_rate", min=0.9)
+    judged = plan(success, MORE_ERRORS, Guardrail(metric="latency_p95", max_increase=20))
+    judgement = judge(judged, entry(judged, 0, NOON), seen, LATER)
+    stored = evidences.dump_json(seen.on(judged.limits(0)))
+    again = judge(judged, entry(judged, 0, NOON), evidences.validate_json(stored), LATER)
 
-    assert judge(judged, entry(judged, 0, NOON), read, LATER) == judgement
+    assert again == judgement
     assert judgements.validate_json(judgements.dump_json(judgement)) == judgement
+
+
+def test_of_the_evidence_only_what_was_judged_is_stored() -> None:
+    stored = Evidence(candidate=arm(100)).on([Guardrail(metric="success_rate", min=0.9)])
+
+    assert stored.candidate is not None
+    assert list(stored.candidate.metrics) == ["error_rate"]
+    assert stored.candidate.latency.count == 0
+    assert stored.baseline is None

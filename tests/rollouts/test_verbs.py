@@ -55,7 +55,7 @@ def situation(
 def test_nothing_can_be_done_to_a_rollout_that_is_over(
     verb: Callable[[Situation, Promotion], Transition | None], phase: Phase
 ) -> None:
-    with pytest.raises(verbs.RolloutEnded, match=f"the rollout is over, it is {phase}"):
+    with pytest.raises(verbs.RolloutEnded, match="the rollout is over: it has "):
         verb(situation(phase=phase), Promotion())
 
 
@@ -122,8 +122,13 @@ def test_approval_is_last_gate() -> None:
 def test_an_approval_a_moment_too_early_says_so() -> None:
     at = situation(stage=1, after=11 * MINUTE, verdict=Verdict.PASS)
 
-    with pytest.raises(verbs.NothingToApprove, match="it is about to be awaiting approval"):
+    with pytest.raises(verbs.NothingToApprove, match="the next tick will ask for it"):
         verbs.approve(at, Order())
+
+
+def test_a_stage_without_approval_cannot_be_approved() -> None:
+    with pytest.raises(verbs.NothingToApprove, match=r"at 5 % does not wait .* it needs none"):
+        verbs.approve(situation(verdict=Verdict.PASS, after=11 * MINUTE), Order())
 
 
 def test_approval_idempotent() -> None:

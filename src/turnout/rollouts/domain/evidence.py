@@ -1,7 +1,7 @@
 """What the arms of a stage have shown, and what each guardrail says to it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -25,6 +25,29 @@ class Evidence:
 
     candidate: ArmEvidence | None = None
     baseline: ArmEvidence | None = None
+
+    def on(self, guardrails: Sequence[Guardrail]) -> "Evidence":
+        """What these guardrails rest on: enough to come to the same judgement again."""
+        metrics = {_recorded_as(guardrail.metric) for guardrail in guardrails}
+        latency = any(guardrail.quantile is not None for guardrail in guardrails)
+        return Evidence(
+            candidate=_only(metrics, self.candidate, latency=latency),
+            baseline=_only(metrics, self.baseline, latency=latency),
+        )
+
+
+def _only(metrics: Container[str], arm: ArmEvidence | None, *, latency: bool) -> ArmEvidence | None:
+    if arm is None:
+        return None
+    return replace(
+        arm,
+        metrics={name: totals for name, totals in arm.metrics.items() if name in metrics},
+        latency=arm.latency if latency else QuantileSketch(),
+    )
+
+
+def _recorded_as(metric: str) -> str:
+    return "error_rate" if metric == "success_rate" else metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,9 +158,8 @@ def _find_ratio(guardrail: Guardrail, evidence: Evidence, *, alpha: float) -> Fi
 def _totals(metric: str, arm: ArmEvidence | None) -> UnitTotals:
     if arm is None:
         return UnitTotals()
-    if metric == "success_rate":
-        return arm.metrics.get("error_rate", UnitTotals()).complement()
-    return arm.metrics.get(metric, UnitTotals())
+    totals = arm.metrics.get(_recorded_as(metric), UnitTotals())
+    return totals if _recorded_as(metric) == metric else totals.complement()
 
 
 def _find_quantile(guardrail: Guardrail, evidence: Evidence, q: float, *, alpha: float) -> Finding:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from annotated_types import Ge, MaxLen
+from annotated_types import Ge, MaxLen, MinLen
 
-from turnout.errors import Conflict
-from turnout.quantities import STRICT, Text
+from turnout.errors import Conflict, Fact
+from turnout.quantities import STRICT, Text, percent
+from turnout.registry.domain.fields import VersionName
 from turnout.rollouts.domain import transitions
 from turnout.rollouts.domain.phases import Phase
-from turnout.rollouts.domain.progress import PausedBy, Progress
+from turnout.rollouts.domain.progress import PausedBy
 from turnout.rollouts.domain.transitions import Hold, Situation, Transition, decide
 from turnout.stats.verdict import Verdict
 
@@ -17,50 +18,60 @@ from turnout.stats.verdict import Verdict
 class VerbRefused(Conflict):
     """A verb that the present state does not allow; its facts name phase and stage."""
 
-    def __init__(self, sentence: str, progress: Progress) -> None:
-        super().__init__(sentence, phase=progress.phase, stage=progress.stage)
+    def __init__(self, sentence: str, at: Situation, **facts: Fact) -> None:
+        super().__init__(sentence, phase=at.progress.phase, stage=at.progress.stage, **facts)
 
 
 class RolloutEnded(VerbRefused):
-    def __init__(self, progress: Progress) -> None:
-        super().__init__(f"the rollout is over, it is {progress.phase}", progress)
+    def __init__(self, at: Situation) -> None:
+        super().__init__(f"the rollout is over: it has {_ENDS[at.progress.phase]}", at)
 
 
 class StageMoved(VerbRefused):
-    def __init__(self, progress: Progress, expected: int) -> None:
+    def __init__(self, at: Situation, expected: int) -> None:
         super().__init__(
-            f"this was meant for stage {expected}, but the rollout is in stage {progress.stage}"
-            f" ({progress.phase}): look again before deciding",
-            progress,
+            f"this was meant for another stage: the rollout is {at.progress.phase} at"
+            f" {percent(at.stage.weight)} % now, so look again before deciding",
+            at,
+            expected_stage=expected,
         )
-        self.facts["expected_stage"] = expected
 
 
 class GuardrailFails(VerbRefused):
     def __init__(self, at: Situation) -> None:
         super().__init__(
             f"a guardrail fails, so the candidate is being rolled back: {at.judgement.reason}",
-            at.progress,
+            at,
+            verdict=at.judgement.verdict,
         )
-        self.facts["verdict"] = at.judgement.verdict
 
 
 class NothingToApprove(VerbRefused):
-    def __init__(self, progress: Progress, waiting_for: str) -> None:
+    def __init__(self, at: Situation, waiting_for: str) -> None:
         super().__init__(
-            f"stage {progress.stage} does not wait for an approval yet: {waiting_for}", progress
+            f"the stage at {percent(at.stage.weight)} % does not wait for an approval:"
+            f" {waiting_for}",
+            at,
+            waiting_for=waiting_for,
         )
-        self.facts["waiting_for"] = waiting_for
 
 
 class AlreadyPaused(VerbRefused):
-    def __init__(self, progress: Progress) -> None:
-        super().__init__("the rollout is paused already", progress)
+    def __init__(self, at: Situation) -> None:
+        super().__init__("the rollout is paused already", at)
 
 
 class NotPaused(VerbRefused):
-    def __init__(self, progress: Progress) -> None:
-        super().__init__(f"the rollout is not paused, it is {progress.phase}", progress)
+    def __init__(self, at: Situation) -> None:
+        super().__init__(f"the rollout is not paused: it is {at.progress.phase}", at)
+
+
+_ENDS = {
+    Phase.SUCCEEDED: "succeeded",
+    Phase.ROLLED_BACK: "been rolled back",
+    Phase.ABORTED: "been aborted",
+    Phase.FAILED: "failed",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +97,16 @@ class Promotion(Order):
     full: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restoration:
+    """A wish to go back: to a version that is named, or to the last one that proved itself."""
+
+    __pydantic_config__ = STRICT
+
+    reason: Annotated[Text, MinLen(1), MaxLen(2000)]
+    to_version: VersionName | None = None
+
+
 def approve(at: Situation, order: Order) -> Transition | None:
     """Approve the stage that waits for it; None when that was done before.
 
@@ -96,30 +117,30 @@ def approve(at: Situation, order: Order) -> Transition | None:
     _check_live(at, order)
     _check_no_harm(at)
     if at.progress.phase is not Phase.AWAITING_APPROVAL:
-        raise NothingToApprove(at.progress, _waiting_for(at))
+        raise NothingToApprove(at, _waiting_for(at))
     approved = (*at.progress.approved, at.progress.stage)
     at = replace(at, progress=replace(at.progress, approved=approved))
     return transitions.advance(at, order.reason or "approved by hand")
 
 
 def _waiting_for(at: Situation) -> str:
+    if not at.stage.approval:
+        return "it needs none"
     decision = decide(at)
-    if isinstance(decision, Hold):
-        return decision.reason
-    return f"it is about to be {decision.event}".replace("_", " ")
+    return decision.reason if isinstance(decision, Hold) else "the next tick will ask for it"
 
 
 def pause(at: Situation, order: Order) -> Transition:
     _check_live(at, order)
     if at.progress.phase is Phase.PAUSED:
-        raise AlreadyPaused(at.progress)
+        raise AlreadyPaused(at)
     return transitions.pause(at, order.reason or "paused by hand", by=PausedBy.PERSON)
 
 
 def resume(at: Situation, order: Order) -> Transition:
     _check_live(at, order)
     if at.progress.phase is not Phase.PAUSED:
-        raise NotPaused(at.progress)
+        raise NotPaused(at)
     return transitions.resume(at, order.reason or "resumed by hand")
 
 
@@ -147,9 +168,9 @@ def roll_back(at: Situation, order: Order) -> Transition:
 
 def _check_live(at: Situation, order: Order) -> None:
     if not at.progress.phase.live:
-        raise RolloutEnded(at.progress)
+        raise RolloutEnded(at)
     if order.expected_stage is not None and order.expected_stage != at.progress.stage:
-        raise StageMoved(at.progress, order.expected_stage)
+        raise StageMoved(at, order.expected_stage)
 
 
 def _check_no_harm(at: Situation) -> None:

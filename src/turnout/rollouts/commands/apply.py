@@ -1,0 +1,222 @@
+"""One function carries out every decision about a rollout, whoever took it."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.access.commands import audit
+from turnout.quantities import percent
+from turnout.registry import commands as registry
+from turnout.registry.domain.version import VersionRef
+from turnout.registry.queries import versions_by_id
+from turnout.rollouts import queries
+from turnout.rollouts.domain.evidence import Evidence, Judgement, judge
+from turnout.rollouts.domain.phases import Phase
+from turnout.rollouts.domain.plan import Plan
+from turnout.rollouts.domain.progress import Progress, exposure
+from turnout.rollouts.domain.traffic import variants
+from turnout.rollouts.domain.transitions import Situation, Transition
+from turnout.rollouts.tables import Quarantine, Rollout, RolloutLook, RolloutStep
+from turnout.traffic import commands as traffic
+from turnout.traffic.domain.split import Owner, OwnerKind, Spread
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """The evidence of one moment, and what the guardrails say to it."""
+
+    evidence: Evidence
+    judgement: Judgement
+
+
+async def look_at(
+    session: AsyncSession, rollouts: Collection[Rollout], now: datetime
+) -> dict[UUID, Look]:
+    found = await queries.evidence(session, rollouts)
+    return {
+        rollout.id: Look(
+            evidence=found[rollout.id],
+            judgement=judge(rollout.plan, rollout.progress, found[rollout.id], now),
+        )
+        for rollout in rollouts
+    }
+
+
+def situation(rollout: Rollout, look: Look, now: datetime) -> Situation:
+    return Situation(
+        plan=rollout.plan, progress=rollout.progress, judgement=look.judgement, now=now
+    )
+
+
+async def apply(
+    session: AsyncSession,
+    rollout: Rollout,
+    transition: Transition,
+    look: Look | None,
+    *,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Write progress, traffic, evidence, history and audit row: all are committed, or none.
+
+    The caller holds the lock of the rollout's row. Refused when the traffic cannot be moved, for
+    instance because the version was rejected since.
+    """
+    change = await _change(session, rollout, transition, actor=actor, now=now)
+    look_id = None
+    if look is not None:
+        row = look_row(rollout, look, now)
+        session.add(row)
+        await session.flush()
+        look_id = row.id
+    before, progress = rollout.progress, transition.progress
+    if progress.split_id is None:
+        progress = await _set_traffic(session, change, progress)
+    if progress.phase.terminal:
+        await _finish(session, change, progress)
+        rollout.finished_at = now
+    rollout.progress = progress
+    same_split = progress.split_id == before.split_id
+    rollout.seen = look.judgement.verdicts if look is not None and same_split else ()
+    rollout.step += 1
+    rollout.fence += 1
+    rollout.due_at = now
+    rollout.lease_until = None
+    _write_down(session, change, before, look_id)
+    await session.flush()
+
+
+def look_row(rollout: Rollout, look: Look, now: datetime) -> RolloutLook:
+    limits = rollout.plan.limits(rollout.progress.stage)
+    return RolloutLook(
+        rollout_id=rollout.id,
+        at=now,
+        progress=rollout.progress,
+        evidence=look.evidence.on(limits),
+        judgement=look.judgement,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    rollout: Rollout
+    transition: Transition
+    candidate: VersionRef
+    baseline: VersionRef | None
+    actor: str
+    now: datetime
+
+    @property
+    def owner(self) -> Owner:
+        return Owner(kind=OwnerKind.ROLLOUT, id=str(self.rollout.id))
+
+    @property
+    def by(self) -> Mapping[str, Any]:
+        """Who does it, when and why, as the commands of other slices take it."""
+        return {"actor": self.actor, "now": self.now, "reason": self.transition.reason}
+
+
+async def _change(
+    session: AsyncSession, rollout: Rollout, transition: Transition, *, actor: str, now: datetime
+) -> _Change:
+    ids = [rollout.candidate_id, rollout.baseline_id]
+    found = await versions_by_id(session, [known for known in ids if known is not None])
+    return _Change(
+        rollout=rollout,
+        transition=transition,
+        candidate=found[rollout.candidate_id],
+        baseline=None if rollout.baseline_id is None else found[rollout.baseline_id],
+        actor=actor,
+        now=now,
+    )
+
+
+def _write_down(
+    session: AsyncSession, change: _Change, before: Progress, look_id: int | None
+) -> None:
+    rollout, transition = change.rollout, change.transition
+    first = rollout.step == 1
+    session.add(
+        RolloutStep(
+            rollout_id=rollout.id,
+            step=rollout.step,
+            event=transition.event,
+            from_phase=None if first else before.phase,
+            to_phase=rollout.progress.phase,
+            stage=rollout.progress.stage,
+            weight=exposure(rollout.plan, rollout.progress).weight,
+            verdict=transition.verdict,
+            reason=transition.reason,
+            actor=change.actor,
+            at=change.now,
+            split_id=rollout.progress.split_id,
+            look_id=look_id,
+        )
+    )
+    audit(
+        session,
+        action=f"rollout.{transition.event}",
+        subject=f"models/{change.candidate.model}/rollouts/{rollout.id}",
+        before=None if first else _noted(rollout.plan, before),
+        after=_noted(rollout.plan, rollout.progress) | {"verdict": transition.verdict},
+        **change.by,
+    )
+
+
+async def _set_traffic(session: AsyncSession, change: _Change, progress: Progress) -> Progress:
+    """One salt for the whole rollout: a candidate that grows keeps the units it has."""
+    wanted = exposure(change.rollout.plan, progress)
+    split = await traffic.set_split(
+        session,
+        change.rollout.model_id,
+        owner=change.owner,
+        strategy=Spread.CANARY,
+        variants=variants(wanted, change.candidate, change.baseline, ended=progress.phase.terminal),
+        salt=str(change.rollout.id),
+        **change.by,
+    )
+    return replace(progress, split_id=split.id)
+
+
+async def _finish(session: AsyncSession, change: _Change, progress: Progress) -> None:
+    rollout = change.rollout
+    match progress.phase:
+        case Phase.SUCCEEDED:
+            if rollout.plan.promote:
+                await registry.enter_production(session, rollout.candidate_id, **change.by)
+            if rollout.restores and change.baseline is not None:
+                await _take_off_the_road(session, change, change.baseline)
+        case Phase.ROLLED_BACK:
+            await _take_off_the_road(session, change, change.candidate)
+        case Phase.ABORTED:
+            await _drop_overrides(session, change, change.candidate)
+    await traffic.release(session, rollout.model_id, owner=change.owner, **change.by)
+
+
+async def _take_off_the_road(session: AsyncSession, change: _Change, version: VersionRef) -> None:
+    """Nothing leads to it any more, and it starts again only with a reason."""
+    await _drop_overrides(session, change, version)
+    reason = change.transition.reason
+    note = {"rollout_id": change.rollout.id, "reason": reason, "since": change.now}
+    await session.execute(
+        insert(Quarantine)
+        .values(version_id=version.id, **note)
+        .on_conflict_do_update(index_elements=[Quarantine.version_id], set_=note)
+    )
+
+
+async def _drop_overrides(session: AsyncSession, change: _Change, version: VersionRef) -> None:
+    await traffic.drop_overrides(session, change.rollout.model_id, version.id, **change.by)
+
+
+def _noted(plan: Plan, progress: Progress) -> dict[str, Any]:
+    return {
+        "phase": progress.phase,
+        "stage": progress.stage,
+        "weight": percent(exposure(plan, progress).weight),
+    }

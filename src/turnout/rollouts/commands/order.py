@@ -1,0 +1,74 @@
+"""What a person says to a rollout under way: lock, decide, apply."""
+
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.rollouts import queries
+from turnout.rollouts.commands.apply import apply, look_at, situation
+from turnout.rollouts.domain import verbs
+from turnout.rollouts.domain.transitions import Situation, Transition
+from turnout.rollouts.domain.verbs import Order, Promotion
+from turnout.rollouts.tables import Rollout
+
+
+async def approve(
+    session: AsyncSession, rollout_id: UUID, order: Order, *, actor: str, now: datetime
+) -> Rollout:
+    return await _obey(
+        session, rollout_id, lambda at: verbs.approve(at, order), actor=actor, now=now
+    )
+
+
+async def pause(
+    session: AsyncSession, rollout_id: UUID, order: Order, *, actor: str, now: datetime
+) -> Rollout:
+    return await _obey(session, rollout_id, lambda at: verbs.pause(at, order), actor=actor, now=now)
+
+
+async def resume(
+    session: AsyncSession, rollout_id: UUID, order: Order, *, actor: str, now: datetime
+) -> Rollout:
+    return await _obey(
+        session, rollout_id, lambda at: verbs.resume(at, order), actor=actor, now=now
+    )
+
+
+async def promote(
+    session: AsyncSession, rollout_id: UUID, order: Promotion, *, actor: str, now: datetime
+) -> Rollout:
+    return await _obey(
+        session, rollout_id, lambda at: verbs.promote(at, order), actor=actor, now=now
+    )
+
+
+async def abort(
+    session: AsyncSession, rollout_id: UUID, order: Order, *, actor: str, now: datetime
+) -> Rollout:
+    return await _obey(session, rollout_id, lambda at: verbs.abort(at, order), actor=actor, now=now)
+
+
+async def roll_back(
+    session: AsyncSession, rollout_id: UUID, order: Order, *, actor: str, now: datetime
+) -> Rollout:
+    return await _obey(
+        session, rollout_id, lambda at: verbs.roll_back(at, order), actor=actor, now=now
+    )
+
+
+async def _obey(
+    session: AsyncSession,
+    rollout_id: UUID,
+    verb: Callable[[Situation], Transition | None],
+    *,
+    actor: str,
+    now: datetime,
+) -> Rollout:
+    rollout = await queries.locked(session, rollout_id)
+    look = (await look_at(session, [rollout], now))[rollout.id]
+    transition = verb(situation(rollout, look, now))
+    if transition is not None:
+        await apply(session, rollout, transition, look, actor=actor, now=now)
+    return rollout

@@ -1,0 +1,155 @@
+"""The worker's beat: look at every rollout that is due, and carry out what is decided."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout import telemetry
+from turnout.db import Sessions, transaction
+from turnout.errors import Refusal
+from turnout.rollouts.commands.apply import Look, apply, look_at, look_row, situation
+from turnout.rollouts.domain.transitions import Hold, decide, obstructed
+from turnout.rollouts.tables import Rollout
+
+WORKER: Final = "worker"
+"""Who decided, in history and audit log, when no person did."""
+
+BATCH: Final = 200
+LEASE: Final = timedelta(seconds=5)
+"""How long a worker may take to carry out what it found, before another one may try."""
+
+EARLY: Final = 0.9
+"""Of the interval: a beat that comes a little early still finds every rollout due."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A rollout with something to carry out; void once its fence has been raised again."""
+
+    rollout_id: UUID
+    fence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    looked_at: int
+    claims: Sequence[Claim]
+
+
+async def tick(sessions: Sessions, *, now: datetime, interval: timedelta) -> None:
+    """Look at all rollouts that are due, the latest first, until none is.
+
+    Any number of workers may tick at once: a rollout is looked at by one of them, and a step is
+    taken once. What fails for one rollout is raised after the others have had their turn.
+    """
+    failures: list[Exception] = []
+    while (survey := await _survey(sessions, now=now, interval=interval)).looked_at:
+        for claim in survey.claims:
+            try:
+                await _settle(sessions, claim, now=now)
+            except Exception as error:  # noqa: BLE001  (raised below: the others come first)
+                failures.append(error)
+    if failures:
+        raise ExceptionGroup("rollouts that could not be moved on", failures)
+
+
+async def _survey(sessions: Sessions, *, now: datetime, interval: timedelta) -> Survey:
+    """Look at one batch in a short transaction. Where nothing changes, that was all."""
+    async with transaction(sessions) as session:
+        rollouts = await _due(session, now=now, interval=interval)
+        looks = await look_at(session, rollouts, now)
+        changing, unseen = [], []
+        for rollout in rollouts:
+            look = looks[rollout.id]
+            if not isinstance(decide(situation(rollout, look, now)), Hold):
+                changing.append(rollout)
+            elif look.judgement.verdicts != rollout.seen:
+                unseen.append(rollout)
+        await _store(session, unseen, looks, now)
+        await _lease(session, changing)
+    claims = [Claim(rollout_id=rollout.id, fence=rollout.fence) for rollout in changing]
+    return Survey(looked_at=len(rollouts), claims=claims)
+
+
+async def _due(session: AsyncSession, *, now: datetime, interval: timedelta) -> list[Rollout]:
+    """Claim a batch, the latest first.
+
+    A rollout that is due later than one interval from now was put off by a clock that has been
+    set back since, so it is due as well.
+    """
+    due = (
+        select(Rollout.id, Rollout.due_at)
+        .where(
+            Rollout.finished_at.is_(None),
+            or_(Rollout.due_at <= now, Rollout.due_at > now + interval),
+            or_(Rollout.lease_until.is_(None), Rollout.lease_until <= func.now()),
+        )
+        .order_by(Rollout.due_at)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    claim = (
+        update(Rollout)
+        .where(Rollout.id == due.c.id)
+        .values(fence=Rollout.fence + 1, due_at=now + EARLY * interval, lease_until=None)
+        .returning(Rollout, due.c.due_at.label("was_due"))
+        .execution_options(synchronize_session=False)
+    )
+    rows = sorted(await session.execute(claim), key=lambda row: row.was_due)
+    for row in rows:
+        telemetry.TICK_LATENESS.observe(max(0.0, (now - row.was_due).total_seconds()))
+    return [row.Rollout for row in rows]
+
+
+async def _store(
+    session: AsyncSession, rollouts: list[Rollout], looks: Mapping[UUID, Look], now: datetime
+) -> None:
+    """Keep the looks at which a verdict changed."""
+    for rollout in rollouts:
+        rollout.seen = looks[rollout.id].judgement.verdicts
+        session.add(look_row(rollout, looks[rollout.id], now))
+
+
+async def _lease(session: AsyncSession, rollouts: list[Rollout]) -> None:
+    if rollouts:
+        ids = [rollout.id for rollout in rollouts]
+        until = func.now() + LEASE  # the database's clock: the workers' need not agree
+        await session.execute(update(Rollout).where(Rollout.id.in_(ids)).values(lease_until=until))
+
+
+async def _settle(sessions: Sessions, claim: Claim, *, now: datetime) -> None:
+    """Carry out what was found; where that is refused, say so in the rollout's history."""
+    try:
+        async with transaction(sessions) as session:
+            await _carry_out(session, claim, now=now, refusal=None)
+    except Refusal as refusal:
+        async with transaction(sessions) as session:
+            await _carry_out(session, claim, now=now, refusal=refusal)
+
+
+async def _carry_out(
+    session: AsyncSession, claim: Claim, *, now: datetime, refusal: Refusal | None
+) -> None:
+    """Look again under the lock: since the survey, a person or another worker may have acted."""
+    rollout = await session.scalar(
+        select(Rollout)
+        .where(Rollout.id == claim.rollout_id, Rollout.fence == claim.fence)
+        .with_for_update()
+    )
+    if rollout is None:
+        return
+    look = (await look_at(session, [rollout], now))[rollout.id]
+    at = situation(rollout, look, now)
+    decision = decide(at)
+    if isinstance(decision, Hold):
+        rollout.lease_until = None
+        return
+    if refusal is not None:
+        decision = obstructed(at, decision, refusal)
+    await apply(session, rollout, decision, look, actor=WORKER, now=now)

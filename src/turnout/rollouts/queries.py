@@ -1,0 +1,171 @@
+"""Rollouts and what is written down about them."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, tuple_, type_coerce
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.errors import NotFound
+from turnout.observations import queries as observations
+from turnout.registry import queries as registry
+from turnout.registry.domain.version import VersionRef
+from turnout.rollouts.domain.evidence import Evidence
+from turnout.rollouts.domain.phases import Phase
+from turnout.rollouts.domain.transitions import Event
+from turnout.rollouts.tables import Quarantine, Rollout, RolloutLook, RolloutStep
+from turnout.traffic import queries as traffic
+
+
+class RolloutNotFound(NotFound):
+    def __init__(self, rollout_id: UUID) -> None:
+        super().__init__(f"there is no rollout {rollout_id}", rollout=str(rollout_id))
+
+
+async def rollout(session: AsyncSession, rollout_id: UUID) -> Rollout:
+    found = await session.get(Rollout, rollout_id)
+    if found is None:
+        raise RolloutNotFound(rollout_id)
+    return found
+
+
+async def locked(session: AsyncSession, rollout_id: UUID) -> Rollout:
+    """The rollout as it is now; until the transaction ends nobody else can change it."""
+    query = select(Rollout).where(Rollout.id == rollout_id).with_for_update()
+    found = await session.scalar(query.execution_options(populate_existing=True))
+    if found is None:
+        raise RolloutNotFound(rollout_id)
+    return found
+
+
+async def live(session: AsyncSession, model_id: int) -> Rollout | None:
+    """The one rollout of a model that is under way."""
+    return await session.scalar(
+        select(Rollout).where(Rollout.model_id == model_id, Rollout.finished_at.is_(None))
+    )
+
+
+async def rollouts(
+    session: AsyncSession,
+    *,
+    model_id: int | None,
+    phase: Phase | None,
+    limit: int,
+    after: tuple[datetime, UUID] | None,
+) -> Sequence[Rollout]:
+    """Newest first, behind the (created_at, id) of the last one that is known."""
+    query = select(Rollout).order_by(Rollout.created_at.desc(), Rollout.id.desc()).limit(limit)
+    if model_id is not None:
+        query = query.where(Rollout.model_id == model_id)
+    if phase is not None:
+        query = query.where(Rollout.phase == phase)
+    if after is not None:
+        query = query.where(tuple_(Rollout.created_at, Rollout.id) < after)
+    return (await session.scalars(query)).all()
+
+
+async def history(
+    session: AsyncSession, rollout_id: UUID, *, limit: int, after: int
+) -> Sequence[RolloutStep]:
+    """The steps behind number `after`, in the order they were taken."""
+    query = (
+        select(RolloutStep)
+        .where(RolloutStep.rollout_id == rollout_id, RolloutStep.step > after)
+        .order_by(RolloutStep.step)
+        .limit(limit)
+    )
+    return (await session.scalars(query)).all()
+
+
+async def looks(
+    session: AsyncSession, rollout_id: UUID, *, limit: int, before: int | None
+) -> Sequence[RolloutLook]:
+    """The stored looks, newest first."""
+    query = select(RolloutLook).where(RolloutLook.rollout_id == rollout_id)
+    if before is not None:
+        query = query.where(RolloutLook.id < before)
+    return (await session.scalars(query.order_by(RolloutLook.id.desc()).limit(limit))).all()
+
+
+async def newest_looks(
+    session: AsyncSession, rollout_ids: Collection[UUID]
+) -> dict[UUID, RolloutLook]:
+    query = (
+        select(RolloutLook)
+        .where(RolloutLook.rollout_id.in_(rollout_ids))
+        .distinct(RolloutLook.rollout_id)
+        .order_by(RolloutLook.rollout_id, RolloutLook.id.desc())
+    )
+    return {look.rollout_id: look for look in await session.scalars(query)}
+
+
+async def newest_steps(
+    session: AsyncSession, rollouts: Collection[Rollout]
+) -> dict[UUID, RolloutStep]:
+    keys = [(rollout.id, rollout.step) for rollout in rollouts]
+    query = select(RolloutStep).where(tuple_(RolloutStep.rollout_id, RolloutStep.step).in_(keys))
+    return {step.rollout_id: step for step in await session.scalars(query)}
+
+
+async def rollbacks(
+    session: AsyncSession, model_id: int, *, limit: int, after: tuple[datetime, UUID] | None
+) -> Sequence[tuple[RolloutStep, Rollout]]:
+    """Every time a version of this model was taken off the road, newest first."""
+    query = (
+        select(RolloutStep, Rollout)
+        .join(Rollout, Rollout.id == RolloutStep.rollout_id)
+        .where(Rollout.model_id == model_id, RolloutStep.event == Event.ROLLED_BACK)
+        .order_by(RolloutStep.at.desc(), RolloutStep.rollout_id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(tuple_(RolloutStep.at, RolloutStep.rollout_id) < after)
+    return [(step, rollout) for step, rollout in await session.execute(query)]
+
+
+async def last_proven(session: AsyncSession, model_id: int, *, but: int | None) -> int | None:
+    """The version that last took all traffic and was not taken off the road since."""
+    return await session.scalar(
+        select(Rollout.candidate_id)
+        .outerjoin(Quarantine, Quarantine.version_id == Rollout.candidate_id)
+        .where(
+            Rollout.model_id == model_id,
+            Rollout.phase == Phase.SUCCEEDED,
+            type_coerce(Rollout.plan, JSONB)["promote"].as_boolean(),
+            Rollout.candidate_id.is_distinct_from(but),
+            Quarantine.version_id.is_(None),
+        )
+        .order_by(Rollout.finished_at.desc(), Rollout.id.desc())
+        .limit(1)
+    )
+
+
+async def answering(session: AsyncSession, model_id: int) -> list[VersionRef]:
+    """The versions that share the model's traffic now, the greatest share first."""
+    split = await traffic.active_split(session, model_id)
+    serving = [variant for variant in split.serving if variant.weight] if split else []
+    serving.sort(key=lambda variant: variant.weight, reverse=True)
+    found = await registry.versions_by_id(session, [variant.version_id for variant in serving])
+    return [found[variant.version_id] for variant in serving]
+
+
+async def quarantine(session: AsyncSession, version_id: int) -> Quarantine | None:
+    return await session.get(Quarantine, version_id)
+
+
+async def evidence(session: AsyncSession, rollouts: Collection[Rollout]) -> dict[UUID, Evidence]:
+    """What both arms of each rollout have shown in its present split, in one round trip."""
+    splits = {
+        (rollout.model_id, split_id)
+        for rollout in rollouts
+        if (split_id := rollout.progress.split_id) is not None
+    }
+    found = await observations.evidence(session, splits)
+    evidence = {}
+    for rollout in rollouts:
+        arms = found.get(rollout.progress.split_id or 0, {})
+        baseline = None if rollout.baseline_id is None else arms.get(rollout.baseline_id)
+        evidence[rollout.id] = Evidence(candidate=arms.get(rollout.candidate_id), baseline=baseline)
+    return evidence

@@ -1,0 +1,324 @@
+from datetime import datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import Body, Path, Query
+
+from turnout import http
+from turnout.errors import Unprocessable
+from turnout.http import Actor, Listing, Now, Page, Paging, Session, problems
+from turnout.registry import queries as registry
+from turnout.registry.domain.version import ModelNotFound, VersionNotFound
+from turnout.rollouts import examples, queries
+from turnout.rollouts.commands import order
+from turnout.rollouts.commands.restore import NoProvenVersion, restore
+from turnout.rollouts.commands.start import Quarantined, RolloutUnderWay, start
+from turnout.rollouts.domain.phases import Phase
+from turnout.rollouts.domain.plan import Launch
+from turnout.rollouts.domain.verbs import Order, Promotion, Restoration, StageMoved
+from turnout.rollouts.queries import RolloutNotFound
+from turnout.rollouts.schemas import (
+    LookView,
+    RollbackView,
+    RolloutView,
+    StepView,
+    look_view,
+    rollback_views,
+    rollout_view,
+    rollout_views,
+    step_view,
+)
+
+router = http.router("rollouts")
+
+Named = Annotated[str, Path(examples=["fraud-detection"])]
+Identified = Annotated[UUID, Path(description="The rollout's `id`")]
+NOTHING_SAID: Final = Order()
+NEXT_STAGE: Final = Promotion()
+
+
+@router.post(
+    "/models/{model}/rollouts",
+    status_code=201,
+    summary="Start a rollout",
+    responses=problems(ModelNotFound, VersionNotFound, RolloutUnderWay, Quarantined),
+)
+async def start_rollout(
+    model: Named,
+    body: Annotated[Launch, Body(openapi_examples=examples.LAUNCH)],
+    session: Session,
+    actor: Actor,
+    now: Now,
+) -> RolloutView:
+    """Takes a candidate from its first stage to 100 %, or off the road if it does harm.
+
+    From here on it runs by itself: a stage ends when its bake time is over and every guardrail
+    passes, and a guardrail that fails puts the baseline back at once, in whatever phase. Without
+    `stages`, the strategy's own list is used: `canary` goes up by 10 % every ten minutes.
+    Without guardrails, these limits apply: error rate 10 %, mean latency 10 s, success rate 95 %.
+
+    A model's first version goes live at once, because there is nothing to compare it with. Refused
+    while another rollout of this model is under way, and for a version that was rolled back before
+    (unless `override_quarantine` is set, with a reason).
+    """
+    return await rollout_view(session, await start(session, model, body, actor=actor, now=now), now)
+
+
+@router.get("/rollouts", summary="All rollouts", responses=problems(ModelNotFound))
+async def list_rollouts(
+    session: Session,
+    page: Paging,
+    now: Now,
+    model: Annotated[str | None, Query(description="Only of this model")] = None,
+    phase: Annotated[Phase | None, Query(description="Only in this phase")] = None,
+) -> Listing[RolloutView]:
+    """Rollouts, newest first, each with where it stands and what it waits for."""
+    rows = await queries.rollouts(
+        session,
+        model_id=None if model is None else (await registry.model(session, model)).id,
+        phase=phase,
+        limit=page.limit + 1,
+        after=_moment(page),
+    )
+    return Listing(
+        items=await rollout_views(session, rows[: page.limit], now),
+        next_cursor=page.cursor(rows, lambda row: (row.created_at.isoformat(), str(row.id))),
+    )
+
+
+@router.get("/rollouts/{rollout_id}", summary="One rollout", responses=problems(RolloutNotFound))
+async def show_rollout(rollout_id: Identified, session: Session, now: Now) -> RolloutView:
+    """Where it stands: phase and stage, the candidate's share of the traffic, what each guardrail
+    says with its figures, and what the next step waits for."""
+    return await rollout_view(session, await queries.rollout(session, rollout_id), now)
+
+
+@router.get(
+    "/rollouts/{rollout_id}/history",
+    summary="What happened, step by step",
+    responses=problems(RolloutNotFound),
+)
+async def show_history(rollout_id: Identified, session: Session, page: Paging) -> Listing[StepView]:
+    """Every step in the order taken: who or what decided, why, and on which evidence."""
+    await queries.rollout(session, rollout_id)
+    rows = await queries.history(
+        session, rollout_id, limit=page.limit + 1, after=_number(page) or 0
+    )
+    return Listing(
+        items=[step_view(row) for row in rows[: page.limit]],
+        next_cursor=page.cursor(rows, lambda row: (row.step,)),
+    )
+
+
+@router.get(
+    "/rollouts/{rollout_id}/evidence",
+    summary="Every verdict with its figures",
+    responses=problems(RolloutNotFound),
+)
+async def show_evidence(
+    rollout_id: Identified, session: Session, page: Paging
+) -> Listing[LookView]:
+    """The looks at which a verdict changed or a step was taken, newest first.
+
+    A finding names the estimates of both versions, the bound that the verdict follows from, and
+    how many events it rests on. Nothing here is ever changed or overwritten.
+    """
+    await queries.rollout(session, rollout_id)
+    rows = await queries.looks(session, rollout_id, limit=page.limit + 1, before=_number(page))
+    return Listing(
+        items=[look_view(row) for row in rows[: page.limit]],
+        next_cursor=page.cursor(rows, lambda row: (row.id,)),
+    )
+
+
+@router.post(
+    "/rollouts/{rollout_id}/approve",
+    summary="Approve a stage that waits for it",
+    responses=problems(RolloutNotFound, StageMoved),
+)
+async def approve_rollout(
+    rollout_id: Identified,
+    session: Session,
+    actor: Actor,
+    now: Now,
+    body: Annotated[Order, Body(openapi_examples=examples.APPROVAL)] = NOTHING_SAID,
+) -> RolloutView:
+    """Lets a rollout in phase `awaiting_approval` go on to its next stage.
+
+    The approval is the last gate: it is refused, with what is still missing, before the bake time
+    is over and the guardrails have passed.
+    """
+    rollout = await order.approve(session, rollout_id, body, actor=actor, now=now)
+    return await rollout_view(session, rollout, now)
+
+
+@router.post(
+    "/rollouts/{rollout_id}/pause",
+    summary="Pause",
+    responses=problems(RolloutNotFound, StageMoved),
+)
+async def pause_rollout(
+    rollout_id: Identified,
+    session: Session,
+    actor: Actor,
+    now: Now,
+    body: Annotated[Order, Body(openapi_examples=examples.PAUSE)] = NOTHING_SAID,
+) -> RolloutView:
+    """Stops the timer and leaves the traffic as it is, until you resume.
+
+    The guardrails stay armed: a candidate that does harm is rolled back while paused, too.
+    """
+    rollout = await order.pause(session, rollout_id, body, actor=actor, now=now)
+    return await rollout_view(session, rollout, now)
+
+
+@router.post(
+    "/rollouts/{rollout_id}/resume",
+    summary="Resume",
+    responses=problems(RolloutNotFound, StageMoved),
+)
+async def resume_rollout(
+    rollout_id: Identified,
+    session: Session,
+    actor: Actor,
+    now: Now,
+    body: Annotated[Order, Body(openapi_examples=examples.RESUME)] = NOTHING_SAID,
+) -> RolloutView:
+    """Goes on after a pause, with what was left of the bake time.
+
+    Where the rollout paused by itself, for want of evidence, the stage starts afresh: full bake
+    time, and what was seen before is kept but not counted again.
+    """
+    rollout = await order.resume(session, rollout_id, body, actor=actor, now=now)
+    return await rollout_view(session, rollout, now)
+
+
+@router.post(
+    "/rollouts/{rollout_id}/promote",
+    summary="Promote by hand",
+    responses=problems(RolloutNotFound, StageMoved),
+)
+async def promote_rollout(
+    rollout_id: Identified,
+    session: Session,
+    actor: Actor,
+    now: Now,
+    body: Annotated[Promotion, Body(openapi_examples=examples.PROMOTION)] = NEXT_STAGE,
+) -> RolloutView:
+    """Goes on to the next stage now, without waiting for the rest of this one; from the last
+    stage, finishes the rollout.
+
+    With `"full": true`, goes straight to the last stage, where the guardrails watch the candidate
+    at 100 % for its bake time. Send `expected_stage` (the `stage.index` you are looking at) to be
+    refused, instead of skipping a stage you have not seen, when the rollout has moved on
+    meanwhile. Refused while a guardrail fails.
+    """
+    rollout = await order.promote(session, rollout_id, body, actor=actor, now=now)
+    return await rollout_view(session, rollout, now)
+
+
+@router.post(
+    "/rollouts/{rollout_id}/abort",
+    summary="Abort",
+    responses=problems(RolloutNotFound, StageMoved),
+)
+async def abort_rollout(
+    rollout_id: Identified,
+    session: Session,
+    actor: Actor,
+    now: Now,
+    body: Annotated[Order, Body(openapi_examples=examples.ABORT)] = NOTHING_SAID,
+) -> RolloutView:
+    """Ends the rollout and gives all traffic back to the baseline. Always possible, in any phase.
+
+    Nothing is held against the candidate: it may be started again at any time. To take a bad
+    version off the road and keep it off, roll back instead.
+    """
+    rollout = await order.abort(session, rollout_id, body, actor=actor, now=now)
+    return await rollout_view(session, rollout, now)
+
+
+@router.post(
+    "/rollouts/{rollout_id}/rollback",
+    summary="Roll back by hand",
+    responses=problems(RolloutNotFound, StageMoved),
+)
+async def rollback_rollout(
+    rollout_id: Identified,
+    session: Session,
+    actor: Actor,
+    now: Now,
+    body: Annotated[Order, Body(openapi_examples=examples.ROLLBACK)] = NOTHING_SAID,
+) -> RolloutView:
+    """Takes the candidate off the road: all traffic to the baseline, on every replica within
+    milliseconds. Always possible while the rollout is under way, in any phase.
+
+    The candidate is quarantined: starting it again needs `override_quarantine` and a reason. When
+    the rollout has succeeded already, use `POST /models/{model}/rollback`.
+    """
+    rollout = await order.roll_back(session, rollout_id, body, actor=actor, now=now)
+    return await rollout_view(session, rollout, now)
+
+
+@router.post(
+    "/models/{model}/rollback",
+    summary="Go back to an earlier version",
+    responses=problems(ModelNotFound, NoProvenVersion),
+)
+async def rollback_model(
+    model: Named,
+    body: Annotated[Restoration, Body(openapi_examples=examples.RESTORATION)],
+    session: Session,
+    actor: Actor,
+    now: Now,
+) -> RolloutView:
+    """Takes the version that answers now off the road, whether or not a rollout is under way.
+
+    A rollout under way is rolled back to its baseline. Otherwise all traffic goes at once to
+    `to_version`, or, without it, to the version that last succeeded in a rollout and was not
+    taken off the road since. What leaves is quarantined. Answers the rollout that did it.
+    """
+    return await rollout_view(
+        session, await restore(session, model, body, actor=actor, now=now), now
+    )
+
+
+@router.get(
+    "/models/{model}/rollbacks", summary="Past rollbacks", responses=problems(ModelNotFound)
+)
+async def list_rollbacks(model: Named, session: Session, page: Paging) -> Listing[RollbackView]:
+    """Every time a version of this model was taken off the road, newest first: when, by whom or
+    by which guardrail, and to which version."""
+    found = await registry.model(session, model)
+    rows = await queries.rollbacks(session, found.id, limit=page.limit + 1, after=_moment(page))
+    return Listing(
+        items=await rollback_views(session, rows[: page.limit]),
+        next_cursor=page.cursor(rows, lambda row: (row[0].at.isoformat(), str(row[1].id))),
+    )
+
+
+def _moment(page: Page) -> tuple[datetime, UUID] | None:
+    match page.after:
+        case None:
+            return None
+        case (str(at), str(rollout_id)):
+            try:
+                return datetime.fromisoformat(at), UUID(rollout_id)
+            except ValueError:
+                pass
+    raise _foreign_cursor()
+
+
+def _number(page: Page) -> int | None:
+    match page.after:
+        case None:
+            return None
+        case (int(number),):
+            return number
+    raise _foreign_cursor()
+
+
+def _foreign_cursor() -> Unprocessable:
+    return Unprocessable(
+        "cursor is not of this list: use `next_cursor` of the page before", field="query.cursor"
+    )

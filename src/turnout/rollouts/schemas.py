@@ -1,0 +1,245 @@
+"""Views of rollouts: they name versions, and say what a rollout waits for."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.quantities import Duration, Weight
+from turnout.registry import queries as registry
+from turnout.registry.domain.version import VersionRef
+from turnout.rollouts import queries
+from turnout.rollouts.domain.evidence import Judged, Judgement
+from turnout.rollouts.domain.phases import Phase
+from turnout.rollouts.domain.plan import Plan, Strategy
+from turnout.rollouts.domain.progress import Pause, exposure
+from turnout.rollouts.domain.transitions import Event, Hold, Situation, decide
+from turnout.rollouts.tables import Rollout, RolloutLook, RolloutStep
+from turnout.stats.verdict import Verdict
+
+NOT_LOOKED_AT = Judgement(verdict=Verdict.NO_DATA, reason="nobody has looked at this stage yet")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageView:
+    """The stage the rollout is in, or ended in.
+
+    `index` counts from 0; it is what `expected_stage` refers to. The stage ends at `ends_at` at
+    the earliest; null while its timer stands still.
+    """
+
+    index: int
+    of: int
+    weight: Weight
+    shadow: bool
+    approval: bool
+    bake: Duration
+    entered_at: datetime
+    ends_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutView:
+    """Where a rollout stands.
+
+    `weight` is the candidate's share of the traffic now, in percent. `reason` is that of the last
+    step, `waiting_for` says what the next one waits for, and `findings` is what each guardrail
+    said when a verdict last changed.
+    """
+
+    id: UUID
+    model: str
+    candidate: str
+    baseline: str | None
+    strategy: Strategy
+    phase: Phase
+    weight: Weight
+    stage: StageView
+    verdict: Verdict
+    reason: str
+    waiting_for: str | None
+    pause: Pause | None
+    findings: tuple[Judged, ...]
+    plan: Plan
+    restores: bool
+    created_by: str
+    created_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepView:
+    """One transition. `evidence` is the id of what it was decided on."""
+
+    step: int
+    at: datetime
+    event: Event
+    from_phase: Phase | None
+    to_phase: Phase
+    stage: int
+    weight: Weight
+    verdict: Verdict | None
+    reason: str
+    actor: str
+    split_id: int | None
+    evidence: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookView:
+    """One look at the evidence, with the figures that each verdict follows from."""
+
+    id: int
+    at: datetime
+    phase: Phase
+    stage: int
+    split_id: int | None
+    verdict: Verdict
+    reason: str
+    findings: tuple[Judged, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackView:
+    """A version taken off the road, by a person or by a guardrail."""
+
+    at: datetime
+    rollout: UUID
+    from_version: str | None
+    to_version: str | None
+    verdict: Verdict | None
+    reason: str
+    actor: str
+
+
+async def rollout_view(session: AsyncSession, rollout: Rollout, now: datetime) -> RolloutView:
+    return (await rollout_views(session, [rollout], now))[0]
+
+
+async def rollout_views(
+    session: AsyncSession, rollouts: Sequence[Rollout], now: datetime
+) -> list[RolloutView]:
+    """Three statements however many rollouts there are."""
+    versions = await _versions(session, rollouts)
+    steps = await queries.newest_steps(session, rollouts)
+    looks = await queries.newest_looks(session, [rollout.id for rollout in rollouts])
+    return [
+        _view(rollout, versions, steps[rollout.id], looks.get(rollout.id), now)
+        for rollout in rollouts
+    ]
+
+
+def _view(
+    rollout: Rollout,
+    versions: dict[int, VersionRef],
+    step: RolloutStep,
+    look: RolloutLook | None,
+    now: datetime,
+) -> RolloutView:
+    plan, progress = rollout.plan, rollout.progress
+    current = look is not None and look.progress.split_id == progress.split_id
+    known = look is not None and (current or progress.phase.terminal)
+    judgement = look.judgement if look is not None and known else NOT_LOOKED_AT
+    decision = decide(Situation(plan=plan, progress=progress, judgement=judgement, now=now))
+    waits = isinstance(decision, Hold) and not progress.phase.terminal
+    candidate = versions[rollout.candidate_id]
+    return RolloutView(
+        id=rollout.id,
+        model=candidate.model,
+        candidate=candidate.version,
+        baseline=_text(versions, rollout.baseline_id),
+        strategy=plan.strategy,
+        phase=progress.phase,
+        weight=exposure(plan, progress).weight,
+        stage=_stage_view(rollout),
+        verdict=judgement.verdict,
+        reason=step.reason,
+        waiting_for=decision.reason if waits else None,
+        pause=progress.pause,
+        findings=judgement.findings,
+        plan=plan,
+        restores=rollout.restores,
+        created_by=rollout.created_by,
+        created_at=rollout.created_at,
+        finished_at=rollout.finished_at,
+    )
+
+
+def _stage_view(rollout: Rollout) -> StageView:
+    plan, progress = rollout.plan, rollout.progress
+    stage = plan.stages[progress.stage]
+    return StageView(
+        index=progress.stage,
+        of=len(plan.stages),
+        weight=stage.weight,
+        shadow=stage.shadow,
+        approval=stage.approval,
+        bake=stage.bake,
+        entered_at=progress.entered_at,
+        ends_at=progress.ends(stage.bake),
+    )
+
+
+def step_view(step: RolloutStep) -> StepView:
+    return StepView(
+        step=step.step,
+        at=step.at,
+        event=step.event,
+        from_phase=step.from_phase,
+        to_phase=step.to_phase,
+        stage=step.stage,
+        weight=step.weight,
+        verdict=step.verdict,
+        reason=step.reason,
+        actor=step.actor,
+        split_id=step.split_id,
+        evidence=step.look_id,
+    )
+
+
+def look_view(look: RolloutLook) -> LookView:
+    return LookView(
+        id=look.id,
+        at=look.at,
+        phase=look.progress.phase,
+        stage=look.progress.stage,
+        split_id=look.progress.split_id,
+        verdict=look.judgement.verdict,
+        reason=look.judgement.reason,
+        findings=look.judgement.findings,
+    )
+
+
+async def rollback_views(
+    session: AsyncSession, rollbacks: Sequence[tuple[RolloutStep, Rollout]]
+) -> list[RollbackView]:
+    versions = await _versions(session, [rollout for _, rollout in rollbacks])
+    return [_rollback_view(step, rollout, versions) for step, rollout in rollbacks]
+
+
+def _rollback_view(
+    step: RolloutStep, rollout: Rollout, versions: dict[int, VersionRef]
+) -> RollbackView:
+    candidate = versions[rollout.candidate_id].version
+    baseline = _text(versions, rollout.baseline_id)
+    return RollbackView(
+        at=step.at,
+        rollout=rollout.id,
+        from_version=baseline if rollout.restores else candidate,
+        to_version=candidate if rollout.restores else baseline,
+        verdict=step.verdict,
+        reason=step.reason,
+        actor=step.actor,
+    )
+
+
+async def _versions(session: AsyncSession, rollouts: Collection[Rollout]) -> dict[int, VersionRef]:
+    ids = {rollout.candidate_id for rollout in rollouts}
+    ids |= {rollout.baseline_id for rollout in rollouts if rollout.baseline_id is not None}
+    return await registry.versions_by_id(session, ids)
+
+
+def _text(versions: dict[int, VersionRef], version_id: int | None) -> str | None:
+    return None if version_id is None else versions[version_id].version

@@ -1,0 +1,131 @@
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    Enum,
+    ForeignKey,
+    Identity,
+    Index,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from turnout.db import Base, Json
+from turnout.rollouts.domain.evidence import Evidence, Judgement
+from turnout.rollouts.domain.phases import Phase
+from turnout.rollouts.domain.plan import Plan
+from turnout.rollouts.domain.progress import Progress
+from turnout.rollouts.domain.transitions import Event
+from turnout.stats.verdict import Verdict
+
+_TERMINAL = ", ".join(f"'{phase}'" for phase in Phase if phase.terminal)
+
+
+def _word(kind: type[StrEnum]) -> Enum:
+    """Text without a check: rows of the history outlive the words of later releases."""
+    return Enum(
+        kind,
+        native_enum=False,
+        length=30,
+        create_constraint=False,
+        values_callable=lambda words: [word.value for word in words],
+    )
+
+
+class Rollout(Base):
+    """A rollout and where it stands; `finished_at` is set exactly when its phase is terminal.
+
+    The worker that claims a rollout raises `fence`, and so does every step: whoever comes with an
+    older one has lost the claim. `lease_until` keeps it from other workers for as long as the
+    claimant may need to carry out a decision.
+    """
+
+    __tablename__ = "rollout"
+    __table_args__ = (
+        Index(
+            "uq_rollout_live",
+            "model_id",
+            unique=True,
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+        Index(None, "model_id", "created_at", "id"),
+        Index(None, "created_at", "id"),
+        CheckConstraint(f"(finished_at IS NULL) = (phase NOT IN ({_TERMINAL}))", name="finished"),
+        {"postgresql_with": {"fillfactor": 70}},  # claims rewrite live rows every second, in place
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey("model.id"))
+    candidate_id: Mapped[int] = mapped_column(ForeignKey("version.id"))
+    baseline_id: Mapped[int | None] = mapped_column(ForeignKey("version.id"))
+    plan: Mapped[Plan] = mapped_column(Json(Plan))
+    progress: Mapped[Progress] = mapped_column(Json(Progress))
+    phase: Mapped[Phase] = mapped_column(
+        _word(Phase), Computed("(progress ->> 'phase')", persisted=True)
+    )
+    step: Mapped[int]
+    seen: Mapped[tuple[Verdict, ...]] = mapped_column(Json(tuple[Verdict, ...]))
+    """The verdicts of the newest look that was stored."""
+    fence: Mapped[int] = mapped_column(BigInteger)
+    due_at: Mapped[datetime]
+    lease_until: Mapped[datetime | None]
+    restores: Mapped[bool]
+    """It puts an earlier version back at once; what it takes off the road is its baseline."""
+    reason: Mapped[str | None]
+    created_by: Mapped[str]
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class RolloutLook(Base):
+    """What was seen and how it was judged: the same evidence leads to the same judgement again.
+
+    Written with every step, and whenever a verdict differs from the look before; never changed.
+    """
+
+    __tablename__ = "rollout_look"
+    __table_args__ = (Index(None, "rollout_id", "id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    rollout_id: Mapped[UUID] = mapped_column(ForeignKey(Rollout.id))
+    at: Mapped[datetime]
+    progress: Mapped[Progress] = mapped_column(Json(Progress))
+    evidence: Mapped[Evidence] = mapped_column(Json(Evidence))
+    judgement: Mapped[Judgement] = mapped_column(Json(Judgement))
+
+
+class RolloutStep(Base):
+    """The history. That no step has two rows is what keeps two workers from taking it twice."""
+
+    __tablename__ = "rollout_step"
+
+    rollout_id: Mapped[UUID] = mapped_column(ForeignKey(Rollout.id), primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    event: Mapped[Event] = mapped_column(_word(Event))
+    from_phase: Mapped[Phase | None] = mapped_column(_word(Phase))
+    to_phase: Mapped[Phase] = mapped_column(_word(Phase))
+    stage: Mapped[int]
+    weight: Mapped[int]
+    verdict: Mapped[Verdict | None] = mapped_column(_word(Verdict))
+    reason: Mapped[str]
+    actor: Mapped[str]
+    at: Mapped[datetime]
+    split_id: Mapped[int | None] = mapped_column(BigInteger)
+    look_id: Mapped[int | None] = mapped_column(ForeignKey(RolloutLook.id))
+
+
+class Quarantine(Base):
+    """A version that was rolled back: it starts again only when somebody says why it may."""
+
+    __tablename__ = "quarantine"
+
+    version_id: Mapped[int] = mapped_column(
+        ForeignKey("version.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    rollout_id: Mapped[UUID] = mapped_column(ForeignKey(Rollout.id))
+    reason: Mapped[str]
+    since: Mapped[datetime]
