@@ -1,0 +1,123 @@
+"""Score statistics of two proportions: their variance is that of the hypothesis itself.
+
+The rates are estimated by maximum likelihood under the restriction that their difference
+(Farrington & Manning, Statistics in Medicine 1990; Mee 1984) or their ratio (Koopman 1984;
+Miettinen & Nurminen 1985) is the hypothetical one. At no difference both are the pooled rate, so
+test, interval and relative interval agree with each other.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from scipy import optimize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from turnout.stats.moments import Proportion
+
+
+def difference_error(control: Proportion, treatment: Proportion, difference: float) -> float:
+    """The standard error of the difference of rates, if it were truly `difference`."""
+    if control.rate + treatment.rate > 1:
+        # Failures have the same error, and near 1 their rate has digits that 1 - rate has lost.
+        control, treatment, difference = _failures(control), _failures(treatment), -difference
+    p = _restricted_to_difference(control, treatment, difference)
+    q = min(1.0, max(0.0, p - difference))
+    return math.sqrt(p * (1 - p) / treatment.n + q * (1 - q) / control.n)
+
+
+def difference_interval(
+    control: Proportion, treatment: Proportion, critical: float
+) -> tuple[float, float]:
+    """The differences that the score test does not reject at this critical value."""
+    observed = treatment.rate - control.rate
+
+    def slack(difference: float) -> float:
+        return critical * difference_error(control, treatment, difference) - abs(
+            observed - difference
+        )
+
+    # Without events nothing varies at the estimate itself, but it does a little beside it.
+    aside = 0.0 if slack(observed) > 0 else 1e-6 * critical**2 / (control.n + treatment.n)
+    return (
+        _crossing(slack, max(-1.0, observed - aside), -1.0),
+        _crossing(slack, min(1.0, observed + aside), 1.0),
+    )
+
+
+def ratio_interval(
+    control: Proportion, treatment: Proportion, critical: float
+) -> tuple[float, float]:
+    """The ratios treatment / control that the score test does not reject.
+
+    The control must have events; its rate is what is divided by.
+    """
+
+    def slack(log_ratio: float) -> float:
+        ratio = math.exp(log_ratio)
+        q = _restricted_to_ratio(control, treatment, ratio)
+        p = min(1.0, ratio * q)
+        variance = p * (1 - p) / treatment.n + ratio**2 * q * (1 - q) / control.n
+        return critical * math.sqrt(variance) - abs(treatment.rate - ratio * control.rate)
+
+    if treatment.successes == 0:
+        inside = math.log(1e-9 * critical**2 / (control.rate * treatment.n))
+        return 0.0, math.exp(_crossing(slack, inside, _beyond(slack, inside, 1.0)))
+    inside = math.log(treatment.rate / control.rate)
+    low, high = _beyond(slack, inside, -1.0), _beyond(slack, inside, 1.0)
+    return math.exp(_crossing(slack, inside, low)), math.exp(_crossing(slack, inside, high))
+
+
+def _beyond(slack: Callable[[float], float], inside: float, step: float) -> float:
+    """A point outside the interval, found by doubling steps."""
+    while slack(inside + step) > 0:
+        step *= 2
+    return inside + step
+
+
+def _crossing(slack: Callable[[float], float], inside: float, outside: float) -> float:
+    if slack(outside) >= 0 or slack(inside) <= 0:
+        return outside if slack(outside) >= 0 else inside
+    return float(optimize.brentq(slack, inside, outside, xtol=1e-15, rtol=1e-14))
+
+
+def _failures(arm: Proportion) -> Proportion:
+    return replace(arm, successes=arm.n - arm.successes)
+
+
+def _restricted_to_difference(
+    control: Proportion, treatment: Proportion, difference: float
+) -> float:
+    """The treatment's rate of greatest likelihood: the middle root of a cubic, in closed form."""
+    low, high = max(0.0, difference), min(1.0, 1.0 + difference)
+    theta = control.n / treatment.n
+    p1, p2 = treatment.rate, control.rate
+    a = 1 + theta
+    b = -(1 + theta + p1 + theta * p2 + difference * (theta + 2))
+    c = difference**2 + difference * (2 * p1 + theta + 1) + p1 + theta * p2
+    d = -p1 * difference * (1 + difference)
+    v = (b / (3 * a)) ** 3 - b * c / (6 * a * a) + d / (2 * a)
+    u = math.copysign(math.sqrt(max(0.0, (b / (3 * a)) ** 2 - c / (3 * a))), v)
+    w = (math.pi + math.acos(max(-1.0, min(1.0, v / u**3 if u else 0.0)))) / 3
+    p = 2 * u * math.cos(w) - b / (3 * a)
+    # The cosine leaves 1e-9 or so of absolute error, too much for a rate of 1e-6: polish.
+    for _ in range(3):
+        p = min(high, max(low, p))
+        slope = (3 * a * p + 2 * b) * p + c
+        if slope == 0:
+            break
+        p -= (((a * p + b) * p + c) * p + d) / slope
+    return min(high, max(low, p))
+
+
+def _restricted_to_ratio(control: Proportion, treatment: Proportion, ratio: float) -> float:
+    """The control's rate of greatest likelihood: the lesser root of a quadratic."""
+    successes = control.successes + treatment.successes
+    a = (control.n + treatment.n) * ratio
+    b = (treatment.n + control.successes) * ratio + treatment.successes + control.n
+    q = 2 * successes / (b + math.sqrt(max(0.0, b * b - 4 * a * successes)))
+    return min(1.0, 1 / ratio, q)
