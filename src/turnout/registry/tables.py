@@ -48,7 +48,7 @@ class Version(Base):
     __table_args__ = (
         UniqueConstraint("model_id", "version"),
         Index("ix_version_precedence", "model_id", "precedence", "id"),
-        Index(None, "indexed_tags", postgresql_using="gin"),
+        Index("ix_version_tags", "tags", postgresql_using="gin"),
         Index(
             "ix_version_production",
             "model_id",
@@ -64,7 +64,7 @@ class Version(Base):
     stage: Mapped[Lifecycle] = mapped_column(_stage("stage"))
     details: Mapped[VersionDetails] = mapped_column(Json(VersionDetails))
     indexed_tags: Mapped[list[str]] = mapped_column(
-        JSONB, Computed("details -> 'tags'", persisted=True)
+        "tags", JSONB, Computed("details -> 'tags'", persisted=True)
     )
     parent_version: Mapped[str | None]
     signature: Mapped[Signature | None] = mapped_column(Json(Signature))

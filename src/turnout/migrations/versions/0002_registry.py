@@ -7,6 +7,8 @@ from sqlalchemy.dialects import postgresql
 revision = "0002"
 down_revision = "0001"
 
+STAGES = "('development', 'staging', 'production', 'archived', 'rejected')"
+
 
 def upgrade() -> None:
     op.create_table(
@@ -45,6 +47,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["model_id"], ["model.id"], name=op.f("fk_version_model_id"), ondelete="RESTRICT"
         ),
+        sa.CheckConstraint(f"stage IN {STAGES}", name=op.f("ck_version_stage")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_version")),
         sa.UniqueConstraint("model_id", "version", name=op.f("uq_version_model_id_version")),
     )
@@ -74,6 +77,10 @@ def upgrade() -> None:
             name=op.f("fk_lifecycle_transition_version_id"),
             ondelete="CASCADE",
         ),
+        sa.CheckConstraint(
+            f"from_stage IN {STAGES}", name=op.f("ck_lifecycle_transition_from_stage")
+        ),
+        sa.CheckConstraint(f"to_stage IN {STAGES}", name=op.f("ck_lifecycle_transition_to_stage")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lifecycle_transition")),
     )
     op.create_index(
