@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def difference_error(control: Proportion, treatment: Proportion, difference: float) -> float:
     """The standard error of the difference of rates, if it were truly `difference`."""
-    if control.rate + treatment.rate > 1:
+    if 2 * (control.successes + treatment.successes) > control.n + treatment.n:
         # Failures have the same error, and near 1 their rate has digits that 1 - rate has lost.
         control, treatment, difference = _failures(control), _failures(treatment), -difference
     p = _restricted_to_difference(control, treatment, difference)
@@ -104,14 +104,25 @@ def _restricted_to_difference(
     u = math.copysign(math.sqrt(max(0.0, (b / (3 * a)) ** 2 - c / (3 * a))), v)
     w = (math.pi + math.acos(max(-1.0, min(1.0, v / u**3 if u else 0.0)))) / 3
     p = 2 * u * math.cos(w) - b / (3 * a)
-    # The cosine leaves 1e-9 or so of absolute error, too much for a rate of 1e-6: polish.
-    for _ in range(3):
-        p = min(high, max(low, p))
-        slope = (3 * a * p + 2 * b) * p + c
-        if slope == 0:
+    p = min(high, max(low, p))
+    # The closed form is good to 1e-9 or so, too little for a rate of 1e-6: polish by Newton's
+    # method on the likelihood itself, which is concave.
+    for _ in range(4):
+        q = p - difference
+        if not (low < p < high and 0 < q < 1):
             break
-        p -= (((a * p + b) * p + c) * p + d) / slope
-    return min(high, max(low, p))
+        slope = _slope(treatment, p) + _slope(control, q)
+        curvature = _curvature(treatment, p) + _curvature(control, q)
+        p = min(high, max(low, p + slope / curvature))
+    return p
+
+
+def _slope(arm: Proportion, rate: float) -> float:
+    return arm.successes / rate - (arm.n - arm.successes) / (1 - rate)
+
+
+def _curvature(arm: Proportion, rate: float) -> float:
+    return arm.successes / rate**2 + (arm.n - arm.successes) / (1 - rate) ** 2
 
 
 def _restricted_to_ratio(control: Proportion, treatment: Proportion, ratio: float) -> float:
