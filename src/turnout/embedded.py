@@ -265,11 +265,13 @@ async def _ready(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 async def _leave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Wait until the guard hangs up: it has stopped the server, or keeps it for somebody else."""
-    with suppress(OSError):  # TimeoutError is one, too
-        writer.write_eof()
-        async with asyncio.timeout(STOP_SECONDS):
-            await reader.read()
-    writer.close()
+    try:
+        with suppress(OSError):  # TimeoutError is one, too
+            writer.write_eof()
+            async with asyncio.timeout(STOP_SECONDS):
+                await reader.read()
+    finally:
+        writer.close()
 
 
 def _log_of(home: Path) -> Path:
