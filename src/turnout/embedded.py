@@ -67,7 +67,8 @@ async def running(data_dir: Path, *, durable: bool = True) -> AsyncIterator[str]
     """Start the database in `data_dir`, or join the one that runs there; yield its URL.
 
     On the way out it is stopped, unless another process still uses it. With `durable=False` the
-    process that starts it gives up what only a crash of the machine would cost, as tests may.
+    process that starts it does not sync to disk: then a crash of the machine, and only that, loses
+    data. That is for tests.
     """
     try:
         home = _home(data_dir)
@@ -84,6 +85,17 @@ async def running(data_dir: Path, *, durable: bool = True) -> AsyncIterator[str]
         yield f"postgresql+asyncpg://turnout@/turnout?host={quote(str(way))}&port=5432"
     finally:
         await _leave(reader, writer)
+
+
+def in_use(data_dir: Path) -> bool:
+    """Tell whether a database runs in `data_dir`, whoever started it."""
+    home = data_dir.resolve() / "postgres"
+    if not home.exists():
+        return False
+    if (lock := _lock(home)) is None:
+        return True
+    os.close(lock)
+    return False
 
 
 def _home(data_dir: Path) -> Path:
