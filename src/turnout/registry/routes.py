@@ -76,7 +76,7 @@ async def register_model(
     )
 
 
-@router.get("/models", summary="All models")
+@router.get("/models", summary="All models", responses=problems())
 async def list_models(session: Session, page: Paging) -> Listing[ModelView]:
     """Models in the order of their names."""
     rows = await queries.models(session, limit=page.limit + 1, after=after_model(page))
