@@ -84,7 +84,7 @@ def _guarded(
     job: Callable[[], Awaitable[None]], under_way: set[asyncio.Task[None]]
 ) -> Callable[[], Awaitable[None]]:
     """Keep the loop alive: a job that fails is logged and runs again at its next beat."""
-    name = job.__name__  # type: ignore[attr-defined]
+    name = job.__name__
 
     async def guarded() -> None:
         task = asyncio.ensure_future(_logged(name, job))

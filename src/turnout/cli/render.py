@@ -85,7 +85,7 @@ def rollouts(found: Sequence[Json]) -> RenderableType:
             rollout["candidate"],
             rollout["strategy"],
             coloured(rollout["phase"]),
-            f"{rollout['stage']['index'] + 1} of {rollout['stage']['of']}",
+            f"{rollout['stage']['index']} ({rollout['stage']['index'] + 1} of {rollout['stage']['of']})",
             when(rollout["created_at"]),
         )
     return rows
@@ -99,19 +99,22 @@ def line(rollout: Json) -> Text:
     text.append(f"{rollout['candidate']}: ")
     text.append_text(coloured(rollout["phase"]))
     stage = rollout["stage"]
-    text.append(f", stage {stage['index'] + 1} of {stage['of']} at {stage['weight']:g} %")
+    text.append(
+        f", stage {stage['index']} ({stage['index'] + 1} of {stage['of']}), {rollout['weight']:g} % candidate"
+    )
     if rollout["reason"]:
         text.append(f" ({rollout['reason']})", style="dim")
     return text
 
 
 def story(rollout: Json, history: Sequence[Json]) -> RenderableType:
-    stage = rollout["stage"]
-    filled = round(BAR * stage["weight"] / 100)
+    filled = round(BAR * rollout["weight"] / 100)
     bar = Text("█" * filled, style="cyan") + Text("░" * (BAR - filled), style="dim")
-    parts: list[RenderableType] = [line(rollout), bar + Text(f" {stage['weight']:g} % candidate")]
-    if not rollout["finished_at"] and stage["ends_at"]:
-        parts.append(f"this stage ends at {when(stage['ends_at'])} at the earliest")
+    parts: list[RenderableType] = [line(rollout), bar + Text(f" {rollout['weight']:g} %")]
+    if ends := rollout["stage"]["ends_at"]:
+        parts.append(f"this stage ends at {when(ends)} at the earliest")
+    if rollout["waiting_for"]:
+        parts.append(f"waiting for: {rollout['waiting_for']}")
     parts += ["", findings(rollout), "", steps(history)]
     return Group(*parts)
 

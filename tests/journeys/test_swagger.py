@@ -1,0 +1,110 @@
+"""Swagger UI as an operator uses it: open the operation, fill in the id, click Execute."""
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from httpx2 import Client
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service as Driver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support import expected_conditions as expected
+from selenium.webdriver.support.ui import WebDriverWait
+
+from tests.journeys.conftest import Service
+
+BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+REQUIRED = os.environ.get("TURNOUT_TEST_BROWSER") == "required"
+MODEL = "churn-predictor"
+
+pytestmark = pytest.mark.skipif(
+    not (REQUIRED or (BROWSER and DRIVER)),
+    reason="no Chromium with its driver here; TURNOUT_TEST_BROWSER=required insists on one",
+)
+
+
+@pytest.fixture
+def browser(tmp_path) -> Iterator[Chrome]:
+    assert BROWSER is not None
+    assert DRIVER is not None
+    options = ChromeOptions()
+    options.binary_location = BROWSER
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--no-first-run",
+        "--window-size=1400,1000",
+        f"--user-data-dir={tmp_path}",
+        # Whatever is not this service does not resolve: the page must need nothing else.
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "SEVERE"})
+    chrome = Chrome(options=options, service=Driver(DRIVER))
+    yield chrome
+    chrome.quit()
+
+
+@pytest.fixture
+def rollout(api: Client) -> str:
+    """A canary of 2.0.0 in its first stage; 1.0.0 serves."""
+    for version in ("1.0.0", "2.0.0"):
+        made = api.post(f"models/{MODEL}/versions", json={"version": version})
+        assert made.status_code == 201, made.text
+    first = api.post(f"models/{MODEL}/rollouts", json={"candidate": "1.0.0", "strategy": "replace"})
+    assert first.status_code == 201, first.text
+    started = api.post(
+        f"models/{MODEL}/rollouts",
+        json={
+            "candidate": "2.0.0",
+            "strategy": "canary",
+            "stages": [{"weight": 10, "bake": "1h"}, {"weight": 50, "bake": "1h"}],
+        },
+    )
+    assert started.status_code == 201, started.text
+    identity: str = started.json()["id"]
+    return identity
+
+
+def execute(browser: Chrome, url: str, operation: str, rollout: str) -> int:
+    """Open the operation by its link, fill in the id, click Execute; answer the status shown."""
+    browser.get("about:blank")
+    browser.get(f"{url}/docs#/rollouts/{operation}")
+    wait = WebDriverWait(browser, 20)
+    block = wait.until(
+        expected.presence_of_element_located((By.ID, f"operations-rollouts-{operation}"))
+    )
+    field = wait.until(
+        lambda _: block.find_element(By.CSS_SELECTOR, "input[placeholder^=rollout_id]")
+    )
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", field)
+    field.send_keys(rollout)
+    button = block.find_element(By.CSS_SELECTOR, "button.execute")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+    wait.until(expected.element_to_be_clickable(button)).click()
+    status = wait.until(
+        lambda _: block.find_element(
+            By.CSS_SELECTOR, ".live-responses-table .response-col_status"
+        ).text.split()
+    )
+    return int(status[0])
+
+
+def test_promote_and_roll_back_with_a_few_clicks(
+    browser: Chrome, service: Service, api: Client, rollout: str
+):
+    promoted = execute(browser, service.url, "promote_rollout", rollout)
+    between = api.get(f"rollouts/{rollout}").json()
+    rolled_back = execute(browser, service.url, "rollback_rollout", rollout)
+    after = api.get(f"rollouts/{rollout}").json()
+
+    assert promoted == 200
+    assert between["stage"]["index"] == 1
+    assert rolled_back == 200
+    assert after["phase"] == "rolled_back"
+    assert browser.get_log("browser") == []  # type: ignore[no-untyped-call]
