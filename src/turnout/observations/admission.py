@@ -62,6 +62,9 @@ COLUMNS: Final = (
     "features",
 )
 
+ID: Final = 1
+DAY: Final = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remark:

@@ -76,6 +76,11 @@ class MalformedBatch(Unprocessable):
     pass
 
 
+class OutcomeRefused(Unprocessable):
+    def __init__(self, flaw: "Flaw") -> None:
+        super().__init__(f"{flaw.field}: {flaw.reason}", field=flaw.field)
+
+
 class TooManyRows(TooLarge):
     def __init__(self, rows: int) -> None:
         super().__init__(

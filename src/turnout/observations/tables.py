@@ -8,7 +8,7 @@ faster than by locale.
 from datetime import date, datetime
 from typing import Annotated
 
-from sqlalchemy import ARRAY, BigInteger, Identity, Index, Integer, Text, text
+from sqlalchemy import ARRAY, BigInteger, Identity, Index, Integer, PrimaryKeyConstraint, Text, text
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -37,44 +37,49 @@ class PredictionRow(Base):
 
     __tablename__ = "prediction"
     __table_args__ = (
+        PrimaryKeyConstraint("model_id", "prediction_id", "day", "shadow_version"),
         Index(None, "model_id", "batch_seq"),
         {"postgresql_partition_by": "RANGE (day)"},
     )
 
-    model_id: Mapped[ModelKey]
-    prediction_id: Mapped[TextKey]
-    day: Mapped[date] = mapped_column(primary_key=True)
-    shadow_version: Mapped[IntKey]
-    batch_seq: Mapped[Big]
+    model_id: Mapped[int]
     version_id: Mapped[int]
     split_id: Mapped[Big]
-    unit: Mapped[Plain | None]
+    batch_seq: Mapped[Big]
     at: Mapped[datetime]
     latency_ms: Mapped[Real | None]
     confidence: Mapped[Real | None]
     cost: Mapped[Real | None]
+    day: Mapped[date]
+    shadow_version: Mapped[int]
+    prediction_id: Mapped[Plain]
+    unit: Mapped[Plain | None]
     label: Mapped[Plain | None]
     error: Mapped[Plain | None]
     features: Mapped[str | None] = mapped_column(JSONB)
 
 
 class Batch(Base):
-    """A transaction's worth of rows: claimed by its key, folded once."""
+    """A transaction's worth of rows: claimed by its key, folded once.
+
+    Its predictions are of `first_day` to `last_day`. Without a `report`, all rows were accepted.
+    """
 
     __tablename__ = "batch"
     __table_args__ = (
         Index("uq_batch_key", "model_id", "key", unique=True),
         Index("ix_batch_unfolded", "model_id", "seq", postgresql_where=text("folded_at IS NULL")),
+        Index(None, "received_at"),
     )
 
     model_id: Mapped[ModelKey]
     seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     key: Mapped[Plain | None]
     received_at: Mapped[datetime]
-    predictions: Mapped[int] = mapped_column(server_default="0")
-    outcomes: Mapped[int] = mapped_column(server_default="0")
-    first_day: Mapped[date | None]
-    last_day: Mapped[date | None]
+    predictions: Mapped[int]
+    outcomes: Mapped[int]
+    first_day: Mapped[date]
+    last_day: Mapped[date]
     report: Mapped[BatchReport | None] = mapped_column(Json(BatchReport))
     folded_at: Mapped[datetime | None]
 
@@ -113,7 +118,10 @@ class OutcomeRow(Base):
 
 
 class WaitingOutcome(Base):
-    """An outcome whose prediction, or whose unit's exposure, has not been seen yet."""
+    """An outcome whose prediction, or whose unit's exposure, has not been seen yet.
+
+    The prediction is looked for between `first_day` and `last_day`.
+    """
 
     __tablename__ = "waiting_outcome"
     __table_args__ = (
@@ -129,9 +137,11 @@ class WaitingOutcome(Base):
     unit: Mapped[Plain | None]
     metric: Mapped[Plain]
     at: Mapped[datetime]
-    received_at: Mapped[datetime]
     value: Mapped[Real | None]
     label: Mapped[Plain | None]
+    first_day: Mapped[date]
+    last_day: Mapped[date]
+    received_at: Mapped[datetime]
 
 
 class UnitTotal(Base):

@@ -42,10 +42,10 @@ def upgrade() -> None:
         sa.Column("seq", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("key", sa.Text(collation="C"), nullable=True),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("predictions", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("outcomes", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("first_day", sa.Date(), nullable=True),
-        sa.Column("last_day", sa.Date(), nullable=True),
+        sa.Column("predictions", sa.Integer(), nullable=False),
+        sa.Column("outcomes", sa.Integer(), nullable=False),
+        sa.Column("first_day", sa.Date(), nullable=False),
+        sa.Column("last_day", sa.Date(), nullable=False),
         sa.Column("report", postgresql.JSONB(), nullable=True),
         sa.Column("folded_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("model_id", "seq", name=op.f("pk_batch")),
@@ -57,6 +57,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where=sa.text("folded_at IS NULL"),
     )
+    op.create_index(op.f("ix_batch_received_at"), "batch", ["received_at"], unique=False)
     op.create_index("uq_batch_key", "batch", ["model_id", "key"], unique=True)
     op.create_table(
         "minute_class",
@@ -129,17 +130,17 @@ def upgrade() -> None:
     op.create_table(
         "prediction",
         sa.Column("model_id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("prediction_id", sa.Text(collation="C"), nullable=False),
-        sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("shadow_version", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("batch_seq", sa.BigInteger(), nullable=False),
         sa.Column("version_id", sa.Integer(), nullable=False),
         sa.Column("split_id", sa.BigInteger(), nullable=False),
-        sa.Column("unit", sa.Text(collation="C"), nullable=True),
+        sa.Column("batch_seq", sa.BigInteger(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("latency_ms", sa.DOUBLE_PRECISION(), nullable=True),
         sa.Column("confidence", sa.DOUBLE_PRECISION(), nullable=True),
         sa.Column("cost", sa.DOUBLE_PRECISION(), nullable=True),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("shadow_version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("prediction_id", sa.Text(collation="C"), nullable=False),
+        sa.Column("unit", sa.Text(collation="C"), nullable=True),
         sa.Column("label", sa.Text(collation="C"), nullable=True),
         sa.Column("error", sa.Text(collation="C"), nullable=True),
         sa.Column("features", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
@@ -198,9 +199,11 @@ def upgrade() -> None:
         sa.Column("unit", sa.Text(collation="C"), nullable=True),
         sa.Column("metric", sa.Text(collation="C"), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("value", sa.DOUBLE_PRECISION(), nullable=True),
         sa.Column("label", sa.Text(collation="C"), nullable=True),
+        sa.Column("first_day", sa.Date(), nullable=False),
+        sa.Column("last_day", sa.Date(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("model_id", "id", name=op.f("pk_waiting_outcome")),
     )
     op.create_index(

@@ -1,0 +1,294 @@
+"""Record what was seen, fold it into totals, and keep each for as long as it is of use."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import date, datetime, timedelta
+from typing import Final, TypeVar
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.observations import folding, partitions, raw
+from turnout.observations.admission import DAY, Admission, Record, Splits, recorded, remark
+from turnout.observations.domain import (
+    MAX_ROWS,
+    WAIT_FOR_PREDICTION,
+    BadRow,
+    BatchRefused,
+    BatchReport,
+    Flaw,
+    Outcome,
+    OutcomeRefused,
+    Prediction,
+    RejectedRow,
+    RowList,
+    Span,
+    TooManyRows,
+)
+from turnout.observations.tables import Batch, WaitingOutcome
+from turnout.observations.wire import Submission
+from turnout.registry import queries as registry
+from turnout.registry.domain.semver import SemVer
+from turnout.traffic import queries as traffic
+
+FOLD_ROWS: Final = 50_000
+"""Rows folded in one transaction: enough to be quick, few enough not to hold locks for long."""
+
+DAYS_AHEAD: Final = 2
+GATEWAY_DELAY: Final = timedelta(days=1)
+
+Line = TypeVar("Line")
+Row = TypeVar("Row")
+
+
+async def record_predictions(
+    session: AsyncSession,
+    model_id: int,
+    rows: Sequence[Prediction],
+    *,
+    now: datetime,
+    key: str | None = None,
+) -> int:
+    """Record what the gateway saw and tell how many rows are new; a key counts once."""
+    seq = await _claim(session, model_id, key, predictions=len(rows), now=now)
+    if seq is None:
+        return 0
+    span = Span.kept(now, GATEWAY_DELAY)
+    records = [recorded(row, model_id, seq, span) for row in rows]
+    new = await raw.write_predictions(session, records)
+    report = BatchReport(accepted=new, duplicate=len(rows) - new)
+    await _settle(session, model_id, seq, records, report, rows=len(rows), now=now)
+    return new
+
+
+async def record(
+    session: AsyncSession,
+    model_id: int,
+    batch: Submission,
+    *,
+    atomic: bool,
+    retention: timedelta,
+    now: datetime,
+) -> BatchReport:
+    """Record the good rows of a batch and name the bad ones, or with `atomic` refuse them all.
+
+    A batch id counts once: the same id again, now or at the same time, is answered by the report
+    of the first.
+    """
+    if batch.rows > MAX_ROWS:
+        raise TooManyRows(batch.rows)
+    predictions = sum(line is not None for line in batch.predictions)
+    seq = await _claim(
+        session,
+        model_id,
+        batch.batch_id,
+        predictions=predictions,
+        outcomes=batch.rows - predictions,
+        now=now,
+    )
+    if seq is None:
+        return await _former_report(session, model_id, batch.batch_id)
+    admission = await _admission(
+        session, model_id, seq, batch, span=Span.kept(now, retention), now=now
+    )
+    rejected = list(batch.rejected)
+    records = _admitted(batch.predictions, admission.record, RowList.PREDICTIONS, batch, rejected)
+    remarks = _admitted(batch.outcomes, admission.remark, RowList.OUTCOMES, batch, rejected)
+    if atomic and rejected:
+        raise BatchRefused(rejected, batch.rows)
+    new = await raw.write_predictions(session, records)
+    outcomes = await raw.write_outcomes(
+        session, remarks, model_id=model_id, seq=seq, span=admission.span, now=now
+    )
+    accepted = new + outcomes.kept + outcomes.by_unit
+    report = BatchReport(
+        accepted=accepted,
+        duplicate=len(records) + len(remarks) - accepted - outcomes.unknown,
+        unknown=outcomes.unknown,
+        rejected=rejected,
+    )
+    await _settle(session, model_id, seq, records, report, rows=batch.rows, now=now)
+    return report
+
+
+async def feedback(
+    session: AsyncSession, model_id: int, outcome: Outcome, *, retention: timedelta, now: datetime
+) -> BatchReport:
+    """Record one outcome."""
+    span = Span.kept(now, retention)
+    at = outcome.at or now
+    if flaw := span.flaw(at):
+        raise OutcomeRefused(flaw)
+    seq = await _claim(session, model_id, None, outcomes=1, now=now)
+    assert seq is not None
+    kept = await raw.write_outcomes(
+        session, [remark(outcome, at)], model_id=model_id, seq=seq, span=span, now=now
+    )
+    accepted = kept.kept + kept.by_unit
+    return BatchReport(
+        accepted=accepted, duplicate=1 - accepted - kept.unknown, unknown=kept.unknown
+    )
+
+
+async def _claim(
+    session: AsyncSession,
+    model_id: int,
+    key: str | None,
+    *,
+    predictions: int = 0,
+    outcomes: int = 0,
+    now: datetime,
+) -> int | None:
+    """Make the batch's row, or None if its key was claimed before.
+
+    Who claims the same key at the same time waits here for the first to commit or give up.
+    """
+    seq: int | None = await session.scalar(
+        insert(Batch)
+        .values(
+            model_id=model_id,
+            key=key,
+            received_at=now,
+            predictions=predictions,
+            outcomes=outcomes,
+            first_day=now.date(),
+            last_day=now.date(),
+        )
+        .on_conflict_do_nothing()
+        .returning(Batch.seq)
+    )
+    return seq
+
+
+async def _settle(
+    session: AsyncSession,
+    model_id: int,
+    seq: int,
+    records: Collection[Record],
+    report: BatchReport,
+    *,
+    rows: int,
+    now: datetime,
+) -> None:
+    """Correct what the claim assumed: that all rows are good, new and of today."""
+    days = {record[DAY] for record in records} or {now.date()}
+    if report == BatchReport(accepted=rows) and days == {now.date()}:
+        return
+    await session.execute(
+        update(Batch)
+        .where(Batch.model_id == model_id, Batch.seq == seq)
+        .values(first_day=min(days), last_day=max(days), report=report)
+    )
+
+
+async def _former_report(session: AsyncSession, model_id: int, key: str | None) -> BatchReport:
+    found = await session.execute(
+        select(Batch.predictions + Batch.outcomes, Batch.report).where(
+            Batch.model_id == model_id, Batch.key == key
+        )
+    )
+    rows, report = found.one()
+    return report or BatchReport(accepted=rows)
+
+
+async def _admission(
+    session: AsyncSession, model_id: int, seq: int, batch: Submission, *, span: Span, now: datetime
+) -> Admission:
+    lines = [line for line in batch.predictions if line is not None]
+    if not lines:
+        return Admission(
+            model_id=model_id, batch_seq=seq, now=now, span=span, splits=Splits(()), versions={}
+        )
+    earliest = min((line.at for line in lines if line.at is not None), default=now)
+    splits = await traffic.splits_since(session, model_id, max(span.oldest, min(earliest, now)))
+    named = {line.split_id for line in lines if isinstance(line.split_id, int)}
+    if missing := named.difference(split.id for split in splits):
+        former = await traffic.splits(session, missing)
+        splits += [split for split in former.values() if split.model_id == model_id]
+    return Admission(
+        model_id=model_id,
+        batch_seq=seq,
+        now=now,
+        span=span,
+        splits=Splits(splits),
+        versions=await _versions(session, model_id, {line.version for line in lines}),
+    )
+
+
+async def _versions(
+    session: AsyncSession, model_id: int, texts: Collection[str]
+) -> dict[str, int | Flaw]:
+    """Find each version that a batch names, or say why it is none."""
+    parsed: dict[str, str | Flaw] = {}
+    for name in texts:
+        try:
+            parsed[name] = str(SemVer.parse(name))
+        except ValueError as error:
+            parsed[name] = Flaw("version", str(error))
+    names = {name for name in parsed.values() if isinstance(name, str)}
+    ids = await registry.version_ids(session, model_id, names)
+    return {
+        text: name
+        if isinstance(name, Flaw)
+        else ids.get(name) or Flaw("version", f"this model has no version {name}")
+        for text, name in parsed.items()
+    }
+
+
+def _admitted(
+    lines: Sequence[Line | None],
+    admit: Callable[[Line], Row],
+    within: RowList,
+    batch: Submission,
+    rejected: list[RejectedRow],
+) -> list[Row]:
+    rows: list[Row] = []
+    for index, line in enumerate(lines):
+        if line is None:
+            continue
+        try:
+            rows.append(admit(line))
+        except BadRow as error:
+            rejected.append(error.at(RowList.LINES if batch.by_line else within, index))
+    return rows
+
+
+async def fold(session: AsyncSession, *, now: datetime, limit: int = FOLD_ROWS) -> int:
+    """Fold about `limit` rows of the model that waits longest; the number folded.
+
+    Zero means that nothing waits, or that other workers are at it: one model has one folder at a
+    time, which is what makes the differences of its totals right.
+    """
+    model_id = await folding.lock_longest_waiting(session)
+    if model_id is None:
+        return 0
+    due = await folding.take_batches(session, model_id, limit=limit, now=now)
+    if due is None:
+        return 0
+    if due.predictions:
+        await folding.fold_predictions(session, due)
+    matched = await folding.match_waiting(session, due) if due.waiting else 0
+    if due.outcomes or matched:
+        await folding.fold_outcomes(session, due)
+    return due.predictions + due.outcomes
+
+
+async def ensure_partitions(session: AsyncSession, *, now: datetime) -> None:
+    """Have partitions for today and the days to come; those of the past are made when needed."""
+    await partitions.ensure(session, _days(now, ahead=DAYS_AHEAD))
+
+
+def _days(now: datetime, *, ahead: int) -> list[date]:
+    return [(now + timedelta(days=day)).date() for day in range(ahead + 1)]
+
+
+async def drop_old_partitions(session: AsyncSession, *, now: datetime, days: int) -> None:
+    """Drop raw rows of days that are over, and what waited in vain; totals stay."""
+    oldest = now - timedelta(days=days)
+    await session.execute(
+        delete(WaitingOutcome).where(WaitingOutcome.received_at < now - WAIT_FOR_PREDICTION)
+    )
+    await session.execute(
+        delete(Batch).where(Batch.received_at < oldest, Batch.folded_at.is_not(None))
+    )
+    await partitions.drop_before(session, oldest.date())

@@ -1,0 +1,318 @@
+"""The statements of the fold. Each names one model, so on a distributed database each has one home.
+
+The differences that an upsert makes are known in two ways. PostgreSQL 18 returns the old row
+beside the new one. Before it, the former value is the present one less what was added.
+"""
+# ruff: noqa: S608  (composed of column names of ours; values are parameters)
+
+from typing import Final
+
+from turnout.observations.domain import ACCURACY
+from turnout.stats.quantile_sketch import BUCKET_SQL
+
+CLASSES_KEPT: Final = 50
+"""Classes counted by name per version, minute and fold; free text would make a row of each."""
+
+MEASURES: Final = (
+    "n", "errors", "latency_n", "latency", "confidence_n", "confidence", "cost_n", "cost",
+)  # fmt: skip
+METRICS: Final = {
+    "error_rate": ("n", "errors"),
+    "latency_mean": ("latency_n", "latency"),
+    "confidence": ("confidence_n", "confidence"),
+    "cost": ("cost_n", "cost"),
+}
+TOTALS: Final = ("units", "n", "n2", "x", "x2", "xn")
+
+# The recursion hops from model to model over the index of unfolded batches, however many batches
+# there are. A volatile function is never moved into a subquery, so the locks are tried in its
+# order, and no further than to the first that is gained.
+LOCK_MODEL: Final = """
+    WITH RECURSIVE waiting AS (
+        (SELECT model_id, seq FROM batch WHERE folded_at IS NULL ORDER BY model_id, seq LIMIT 1)
+        UNION ALL
+        SELECT next.model_id, next.seq
+        FROM waiting CROSS JOIN LATERAL (
+            SELECT model_id, seq FROM batch
+            WHERE folded_at IS NULL AND model_id > waiting.model_id
+            ORDER BY model_id, seq LIMIT 1
+        ) AS next
+    )
+    SELECT model_id, set_config('work_mem', '64MB', true)
+    FROM (SELECT model_id FROM waiting ORDER BY seq) AS longest_first
+    WHERE pg_try_advisory_xact_lock(:lock, model_id)
+    LIMIT 1
+"""
+
+# One snapshot shows the batches and the outcomes that wait: whoever finds neither a prediction nor
+# a waiting outcome of the other's batch leaves a batch of its own, whose fold finds both.
+TAKE_BATCHES: Final = """
+    WITH oldest AS (
+        SELECT seq, predictions + outcomes AS rows FROM batch
+        WHERE model_id = :model_id AND folded_at IS NULL
+        ORDER BY seq LIMIT :limit
+    ), due AS (
+        SELECT seq, sum(rows) OVER (ORDER BY seq) - rows AS ahead FROM oldest
+    ), taken AS (
+        UPDATE batch SET folded_at = :now FROM due
+        WHERE batch.model_id = :model_id AND batch.seq = due.seq AND due.ahead < :limit
+        RETURNING batch.seq, predictions, outcomes, first_day, last_day
+    )
+    SELECT array_agg(seq) AS seqs, min(first_day) AS first_day, max(last_day) AS last_day,
+        sum(predictions)::int AS predictions, sum(outcomes)::int AS outcomes,
+        EXISTS (SELECT FROM waiting_outcome WHERE model_id = :model_id) AS waiting
+    FROM taken
+    HAVING count(*) > 0
+"""
+
+_SKETCH: Final = """
+    coalesce(array_agg(bucket ORDER BY bucket), '{}') AS buckets,
+    coalesce(array_agg(n ORDER BY bucket), '{}') AS counts
+"""
+_MERGED_SKETCH: Final = f"""
+    (buckets, counts) = (
+        SELECT {_SKETCH}
+        FROM (
+            SELECT bucket, sum(n)::bigint AS n
+            FROM (
+                SELECT * FROM unnest(t.buckets, t.counts) AS former (bucket, n)
+                UNION ALL
+                SELECT * FROM unnest(excluded.buckets, excluded.counts)
+            ) AS every
+            GROUP BY bucket
+        ) AS merged
+    )
+"""
+
+
+def _each(form: str, columns: tuple[str, ...]) -> str:
+    return ", ".join(form.replace("?", column) for column in columns)
+
+
+def _added(*columns: str) -> str:
+    return _each("? = t.? + excluded.?", columns)
+
+
+def _returned(keys: tuple[str, ...], sums: tuple[str, ...], *, old_and_new: bool) -> str:
+    before_and_after = "new.? AS ?, coalesce(old.?, 0) AS old_?"
+    return f"{_each('t.?', keys)}, {_each(before_and_after if old_and_new else 't.?', sums)}"
+
+
+def _changed(
+    group: tuple[str, ...], keys: tuple[str, ...], sums: tuple[str, ...], *, old_and_new: bool
+) -> str:
+    """Select the sums of each touched unit before and after the upsert `folded` of `delta`.
+
+    The join is a full one because both sides have the same keys, and because a full join cannot
+    become a nested loop, however wrong the planner's guess of their sizes is.
+    """
+    if old_and_new:
+        return f"SELECT {_each('?', group)}, {_each('?, old_?', sums)} FROM folded"
+    former = _each("folded.?, folded.? - delta.? AS old_?", sums)
+    joined = f"folded FULL JOIN delta USING ({_each('?', keys)})"
+    return f"SELECT {_each('?', group)}, {former} FROM {joined}"
+
+
+def _differences(n: str, x: str) -> tuple[str, ...]:
+    """What the touched units add to the sums of `UnitTotals`, in the order of `TOTALS`."""
+    return (
+        f"count(*) FILTER (WHERE {n} > 0 AND old_{n} = 0)",
+        f"sum({n} - old_{n})::bigint",
+        f"sum({n} * {n} - old_{n} * old_{n})::bigint",
+        f"sum({x} - old_{x})::float8",
+        f"sum({x} * {x} - old_{x} * old_{x})::float8",
+        f"sum({x} * {n} - old_{x} * old_{n})::float8",
+    )
+
+
+def fold_predictions(*, old_and_new: bool) -> str:
+    """Fold the predictions of some batches into units, arms, minutes and classes.
+
+    A prediction without a unit is a unit of its own: it goes into the arm's totals at once.
+    """
+    arm = ("split_id", "version_id")
+    unit = ("unit", *arm)
+    wide = ",".join(
+        f"{form} AS {metric}_{total}"
+        for metric, (n, x) in METRICS.items()
+        for total, form in zip(TOTALS, _differences(n, x), strict=True)
+    )
+    long = ",".join(
+        f"('{metric}', {', '.join(f'{metric}_{total}' for total in TOTALS)})" for metric in METRICS
+    )
+    return f"""
+    WITH chunk AS MATERIALIZED (
+        SELECT unit, split_id, version_id, shadow_version <> 0 AS shadow, at, latency_ms, label,
+            date_bin('1 minute', at, 'epoch'::timestamptz) AS minute,
+            1 AS n, (error IS NOT NULL)::int AS errors,
+            (latency_ms IS NOT NULL)::int AS latency_n, coalesce(latency_ms, 0) AS latency,
+            (confidence IS NOT NULL)::int AS confidence_n, coalesce(confidence, 0) AS confidence,
+            (cost IS NOT NULL)::int AS cost_n, coalesce(cost, 0) AS cost
+        FROM prediction
+        WHERE model_id = :model_id AND batch_seq = ANY(:seqs)
+            AND day BETWEEN :first_day AND :last_day
+    ), delta AS (
+        SELECT {_each("?", unit)}, bool_or(shadow) AS shadow,
+            min(at) AS first_at, max(at) AS last_at, {_each("sum(?) AS ?", MEASURES)}
+        FROM chunk WHERE unit IS NOT NULL GROUP BY {_each("?", unit)}
+    ), folded AS (
+        INSERT INTO unit_total AS t
+            (model_id, {_each("?", unit)}, shadow, first_at, last_at, {_each("?", MEASURES)})
+        SELECT :model_id, {_each("?", unit)}, shadow, first_at, last_at, {_each("?", MEASURES)}
+        FROM delta
+        ON CONFLICT (model_id, {_each("?", unit)}) DO UPDATE SET {_added(*MEASURES)},
+            first_at = least(t.first_at, excluded.first_at),
+            last_at = greatest(t.last_at, excluded.last_at)
+        RETURNING {_returned(unit, MEASURES, old_and_new=old_and_new)}
+    ), changed AS (
+        {_changed(arm, unit, MEASURES, old_and_new=old_and_new)}
+        UNION ALL
+        SELECT {_each("?", arm)}, {_each("?, 0", MEASURES)} FROM chunk WHERE unit IS NULL
+    ), wide AS (
+        SELECT {_each("?", arm)}, {wide} FROM changed GROUP BY {_each("?", arm)}
+    ), {_MINUTES}
+    INSERT INTO arm_total AS t (model_id, {_each("?", arm)}, metric, {_each("?", TOTALS)})
+    SELECT :model_id, {_each("?", arm)}, long.*
+    FROM wide CROSS JOIN LATERAL (VALUES {long}) AS long (metric, {_each("?", TOTALS)})
+    WHERE long.n > 0
+    ON CONFLICT (model_id, {_each("?", arm)}, metric) DO UPDATE SET {_added(*TOTALS)}
+    """
+
+
+_WINDOW: Final = ("minute", "version_id", "split_id", "shadow")
+_MINUTES: Final = f"""
+    measured AS (
+        SELECT {_each("?", _WINDOW)}, max(at) AS last_at, {_each("sum(?) AS ?", MEASURES)}
+        FROM chunk GROUP BY {_each("?", _WINDOW)}
+    ), bucket_count AS (
+        SELECT {_each("?", _WINDOW)}, {BUCKET_SQL.format(value="latency_ms")} AS bucket,
+            count(*) AS n
+        FROM chunk WHERE latency_ms IS NOT NULL GROUP BY {_each("?", _WINDOW)}, bucket
+    ), minute_sketch AS (
+        SELECT {_each("?", _WINDOW)}, {_SKETCH} FROM bucket_count GROUP BY {_each("?", _WINDOW)}
+    ), arm_sketch AS (
+        SELECT split_id, version_id, {_SKETCH}
+        FROM (
+            SELECT split_id, version_id, bucket, sum(n)::bigint AS n
+            FROM bucket_count GROUP BY split_id, version_id, bucket
+        ) AS arm_bucket_count
+        GROUP BY split_id, version_id
+    ), minutes AS (
+        INSERT INTO minute_window AS t
+            (model_id, {_each("?", _WINDOW)}, {_each("?", MEASURES)}, buckets, counts)
+        SELECT :model_id, {_each("?", _WINDOW)}, {_each("?", MEASURES)},
+            coalesce(buckets, '{{}}'), coalesce(counts, '{{}}')
+        FROM measured LEFT JOIN minute_sketch USING ({_each("?", _WINDOW)})
+        ON CONFLICT (model_id, {_each("?", _WINDOW)})
+        DO UPDATE SET {_added(*MEASURES)}, {_MERGED_SKETCH}
+    ), arms AS (
+        INSERT INTO arm AS t (model_id, split_id, version_id, predictions, last_at, buckets, counts)
+        SELECT :model_id, split_id, version_id, n, last_at,
+            coalesce(buckets, '{{}}'), coalesce(counts, '{{}}')
+        FROM (
+            SELECT split_id, version_id, sum(n) AS n, max(last_at) AS last_at
+            FROM measured GROUP BY split_id, version_id
+        ) AS arm_measured LEFT JOIN arm_sketch USING (split_id, version_id)
+        ON CONFLICT (model_id, split_id, version_id)
+        DO UPDATE SET {_added("predictions")}, {_MERGED_SKETCH},
+            last_at = greatest(t.last_at, excluded.last_at)
+    ), ranked AS (
+        SELECT {_each("?", _WINDOW)}, label, count(*) AS n,
+            row_number() OVER (PARTITION BY {_each("?", _WINDOW)} ORDER BY count(*) DESC) AS rank
+        FROM chunk WHERE label IS NOT NULL GROUP BY {_each("?", _WINDOW)}, label
+    ), classes AS (
+        INSERT INTO minute_class AS t (model_id, {_each("?", _WINDOW)}, label, n)
+        SELECT :model_id, {_each("?", _WINDOW)},
+            CASE WHEN rank <= {CLASSES_KEPT} THEN label ELSE '' END AS label, sum(n)
+        FROM ranked GROUP BY {_each("?", _WINDOW)}, 6
+        ON CONFLICT (model_id, {_each("?", _WINDOW)}, label) DO UPDATE SET {_added("n")}
+    )
+"""
+
+
+# Outcomes of these batches, and those of which these batches brought the prediction or exposure.
+# A unit's outcome belongs to the arm that it was exposed to last before it.
+MATCH_WAITING: Final = """
+    WITH arrived AS MATERIALIZED (
+        SELECT prediction_id, unit FROM prediction
+        WHERE model_id = :model_id AND batch_seq = ANY(:seqs)
+            AND day BETWEEN :first_day AND :last_day
+    ), due AS MATERIALIZED (
+        SELECT * FROM waiting_outcome WHERE model_id = :model_id AND batch_seq = ANY(:seqs)
+        UNION
+        SELECT w.* FROM (SELECT DISTINCT prediction_id FROM arrived) AS a
+        JOIN waiting_outcome AS w
+            ON w.model_id = :model_id AND w.prediction_id = a.prediction_id
+        UNION
+        SELECT w.* FROM (SELECT DISTINCT unit FROM arrived) AS a
+        JOIN waiting_outcome AS w ON w.model_id = :model_id AND w.unit = a.unit
+    ), found AS MATERIALIZED (
+        SELECT due.id, due.prediction_id, due.metric, due.at, due.label, p.day,
+            p.shadow_version, p.version_id, p.split_id, p.unit, p.at AS answered_at,
+            CASE WHEN due.label IS NULL THEN due.value ELSE (due.label = p.label)::int::float8 END
+                AS value
+        FROM due CROSS JOIN LATERAL (
+            SELECT DISTINCT ON (shadow_version) * FROM prediction
+            WHERE model_id = :model_id AND prediction_id = due.prediction_id
+                AND day BETWEEN due.first_day AND due.last_day
+            ORDER BY shadow_version, day DESC
+        ) AS p
+        WHERE p.shadow_version = 0 OR due.label IS NOT NULL
+        UNION ALL
+        SELECT due.id, NULL, due.metric, due.at, NULL, due.received_at::date,
+            0, u.version_id, u.split_id, due.unit, least(u.last_at, greatest(due.at, u.first_at)),
+            due.value
+        FROM due CROSS JOIN LATERAL (
+            SELECT * FROM unit_total
+            WHERE model_id = :model_id AND unit_total.unit = due.unit AND NOT shadow
+                AND first_at <= due.at + :skew
+            ORDER BY least(last_at, due.at + :skew) DESC, first_at DESC
+            LIMIT 1
+        ) AS u
+    ), gone AS (
+        DELETE FROM waiting_outcome
+        WHERE model_id = :model_id AND id IN (SELECT id FROM found)
+    )
+    INSERT INTO outcome (model_id, batch_seq, prediction_id, metric, at, label, day,
+        shadow_version, version_id, split_id, unit, answered_at, value)
+    SELECT :model_id, :seq, prediction_id, metric, at, label, day,
+        shadow_version, version_id, split_id, unit, answered_at, value
+    FROM found
+    ON CONFLICT DO NOTHING
+"""
+
+
+def fold_outcomes(*, old_and_new: bool) -> str:
+    arm = ("split_id", "version_id", "metric")
+    unit = ("unit", *arm)
+    return f"""
+    WITH chunk AS MATERIALIZED (
+        SELECT unit, split_id, version_id, metric, 1 AS n, value AS x,
+            shadow_version <> 0 AS shadow,
+            date_bin('1 minute', answered_at, 'epoch'::timestamptz) AS minute
+        FROM outcome
+        WHERE model_id = :model_id AND batch_seq = ANY(:seqs) AND value IS NOT NULL
+    ), delta AS (
+        SELECT {_each("?", unit)}, sum(n) AS n, sum(x) AS x
+        FROM chunk WHERE unit IS NOT NULL GROUP BY {_each("?", unit)}
+    ), folded AS (
+        INSERT INTO unit_outcome AS t (model_id, {_each("?", unit)}, n, x)
+        SELECT :model_id, {_each("?", unit)}, n, x FROM delta
+        ON CONFLICT (model_id, {_each("?", unit)}) DO UPDATE SET {_added("n", "x")}
+        RETURNING {_returned(unit, ("n", "x"), old_and_new=old_and_new)}
+    ), changed AS (
+        {_changed(arm, unit, ("n", "x"), old_and_new=old_and_new)}
+        UNION ALL
+        SELECT {_each("?", arm)}, n, 0, x, 0 FROM chunk WHERE unit IS NULL
+    ), minutes AS (
+        INSERT INTO minute_window AS t (model_id, {_each("?", _WINDOW)}, labelled, correct)
+        SELECT :model_id, {_each("?", _WINDOW)}, sum(n), sum(x)
+        FROM chunk WHERE metric = '{ACCURACY}' GROUP BY {_each("?", _WINDOW)}
+        ON CONFLICT (model_id, {_each("?", _WINDOW)})
+        DO UPDATE SET {_added("labelled", "correct")}
+    )
+    INSERT INTO arm_total AS t (model_id, {_each("?", arm)}, {_each("?", TOTALS)})
+    SELECT :model_id, {_each("?", arm)}, {", ".join(_differences("n", "x"))}
+    FROM changed GROUP BY {_each("?", arm)}
+    ON CONFLICT (model_id, {_each("?", arm)}) DO UPDATE SET {_added(*TOTALS)}
+    """

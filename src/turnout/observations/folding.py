@@ -1,0 +1,97 @@
+"""The fold: raw rows of one model into totals per unit, arm and minute.
+
+An arm's sums of squares are kept without ever reading its units again: the upsert into the units'
+totals yields each touched unit's value before and after, and the arm gets the differences. The
+work is proportional to the rows that arrived, and whoever reads an arm reads one row.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from typing import Final
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.observations import fold_sql
+from turnout.observations.domain import CLOCK_SKEW
+
+FOLD_LOCK: Final = 0x666F6C64
+
+_LOCK_MODEL: Final = text(fold_sql.LOCK_MODEL)
+_TAKE_BATCHES: Final = text(fold_sql.TAKE_BATCHES)
+_MATCH_WAITING: Final = text(fold_sql.MATCH_WAITING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """Batches taken to be folded now; their predictions lie between the two days."""
+
+    model_id: int
+    seqs: list[int]
+    first_day: date
+    last_day: date
+    predictions: int
+    outcomes: int
+    waiting: bool
+    """Whether any outcome of the model waits for what it speaks of."""
+
+
+async def lock_longest_waiting(session: AsyncSession) -> int | None:
+    """Become the one folder of the model whose rows wait longest, of those that have none."""
+    model_id: int | None = await session.scalar(_LOCK_MODEL, {"lock": FOLD_LOCK})
+    return model_id
+
+
+async def take_batches(
+    session: AsyncSession, model_id: int, *, limit: int, now: datetime
+) -> Due | None:
+    parameters = {"model_id": model_id, "limit": limit, "now": now}
+    row = (await session.execute(_TAKE_BATCHES, parameters)).mappings().one_or_none()
+    return None if row is None else Due(model_id=model_id, **row)
+
+
+async def fold_predictions(session: AsyncSession, due: Due) -> None:
+    statement = _statement(fold_sql.fold_predictions, old_and_new=await _returns_old(session))
+    await session.execute(
+        statement,
+        {
+            "model_id": due.model_id,
+            "seqs": due.seqs,
+            "first_day": due.first_day,
+            "last_day": due.last_day,
+        },
+    )
+
+
+async def match_waiting(session: AsyncSession, due: Due) -> int:
+    """Join waiting outcomes with what arrived, as rows of the first batch; the number joined."""
+    joined = await session.execute(
+        _MATCH_WAITING,
+        {
+            "model_id": due.model_id,
+            "seqs": due.seqs,
+            "seq": due.seqs[0],
+            "first_day": due.first_day,
+            "last_day": due.last_day,
+            "skew": CLOCK_SKEW,
+        },
+    )
+    return joined.rowcount  # type: ignore[attr-defined, no-any-return]
+
+
+async def fold_outcomes(session: AsyncSession, due: Due) -> None:
+    statement = _statement(fold_sql.fold_outcomes, old_and_new=await _returns_old(session))
+    await session.execute(statement, {"model_id": due.model_id, "seqs": due.seqs})
+
+
+@cache
+def _statement(build: Callable[..., str], *, old_and_new: bool) -> TextClause:
+    return text(build(old_and_new=old_and_new))
+
+
+async def _returns_old(session: AsyncSession) -> bool:
+    """Whether `RETURNING` tells old values: since PostgreSQL 18."""
+    version = (await session.connection()).dialect.server_version_info
+    return version is not None and version >= (18,)
