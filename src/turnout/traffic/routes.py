@@ -1,7 +1,8 @@
 from typing import Annotated
 
-from fastapi import APIRouter, Body
+from fastapi import Body, Path
 
+from turnout import http
 from turnout.http import Actor, Now, Session, problems
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelNotFound, VersionNotFound
@@ -16,7 +17,9 @@ from turnout.traffic.schemas import (
     split_view,
 )
 
-router = APIRouter(prefix="/models/{model}", tags=["traffic"])
+router = http.router("traffic")
+
+Named = Annotated[str, Path(examples=["fraud-detection"])]
 
 SPLIT_EXAMPLES = {
     "two versions": {
@@ -59,8 +62,12 @@ OVERRIDES_EXAMPLES = {
 }
 
 
-@router.get("/split", summary="Which version gets which share now?", responses=problems(NoSplit))
-async def show_split(model: str, session: Session) -> SplitView:
+@router.get(
+    "/models/{model}/split",
+    summary="Which version gets which share now?",
+    responses=problems(NoSplit),
+)
+async def show_split(model: Named, session: Session) -> SplitView:
     """The split in force: its variants in the order of their buckets, and who owns it.
 
     While a rollout or an experiment owns the split, it alone changes the weights.
@@ -73,12 +80,12 @@ async def show_split(model: str, session: Session) -> SplitView:
 
 
 @router.put(
-    "/split",
+    "/models/{model}/split",
     summary="Split traffic by hand",
     responses=problems(VersionNotFound, SplitOwned, VersionRejected, ArtifactMissing),
 )
 async def set_split(
-    model: str,
+    model: Named,
     body: Annotated[NewSplit, Body(openapi_examples=SPLIT_EXAMPLES)],
     session: Session,
     actor: Actor,
@@ -107,23 +114,23 @@ async def set_split(
 
 
 @router.get(
-    "/overrides",
+    "/models/{model}/overrides",
     summary="Who gets a version whatever the split says?",
     responses=problems(ModelNotFound),
 )
-async def show_overrides(model: str, session: Session) -> OverridesView:
+async def show_overrides(model: Named, session: Session) -> OverridesView:
     """Pinned units, and rules on attributes. Both empty when the split alone decides."""
     found = await registry.model(session, model)
     return overrides_view(await queries.overrides(session, found.id))
 
 
 @router.put(
-    "/overrides",
+    "/models/{model}/overrides",
     summary="Pin units, or aim at them by attribute",
     responses=problems(VersionNotFound, VersionRejected, ArtifactMissing),
 )
 async def set_overrides(
-    model: str,
+    model: Named,
     body: Annotated[NewOverrides, Body(openapi_examples=OVERRIDES_EXAMPLES)],
     session: Session,
     actor: Actor,

@@ -75,8 +75,6 @@ class Role(StrEnum):
     BASELINE = "baseline"
     CANDIDATE = "candidate"
     CONTROL = "control"
-    TREATMENT = "treatment"
-    SHADOW = "shadow"
 
 
 class OwnerKind(StrEnum):
