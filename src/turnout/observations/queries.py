@@ -1,0 +1,171 @@
+"""Evidence for those who judge, windows and figures for those who look."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.observations.domain import ArmEvidence, Figures, Mean, VersionFigures, Window
+from turnout.stats.quantile_sketch import QuantileSketch
+from turnout.stats.totals import UnitTotals
+
+_EVIDENCE: Final = text(
+    """
+    SELECT split_id, version_id, predictions, last_at, buckets, counts,
+        metrics, units, n, n2, x, x2, xn
+    FROM unnest(CAST(:models AS int[]), CAST(:splits AS bigint[])) AS wanted (model_id, split_id)
+    JOIN arm USING (model_id, split_id)
+    CROSS JOIN LATERAL (
+        SELECT array_agg(metric) AS metrics, array_agg(units) AS units, array_agg(n) AS n,
+            array_agg(n2) AS n2, array_agg(x) AS x, array_agg(x2) AS x2, array_agg(xn) AS xn
+        FROM arm_total
+        WHERE arm_total.model_id = arm.model_id AND arm_total.split_id = arm.split_id
+            AND arm_total.version_id = arm.version_id
+    ) AS total
+    """
+)
+
+_FIGURES: Final = """
+    sum(n)::bigint AS n, sum(errors)::bigint AS errors,
+    sum(labelled)::bigint AS labelled, sum(correct)::bigint AS correct,
+    sum(latency_n)::bigint AS latency_n, sum(latency) AS latency,
+    sum(confidence_n)::bigint AS confidence_n, sum(confidence) AS confidence,
+    sum(cost_n)::bigint AS cost_n, sum(cost) AS cost
+"""
+
+
+_OF_VERSION: Final = "(CAST(:version_id AS int) IS NULL OR version_id = :version_id)"
+
+
+def _windows(group: str, condition: str) -> str:
+    """Add up the minutes and their sketches per `group`, in the database: a day of sketches is
+    a million numbers."""
+    return f"""
+    WITH part AS MATERIALIZED (
+        SELECT * FROM minute_window
+        WHERE model_id = :model_id AND minute >= :since AND minute < :until AND {condition}
+    ), sketch AS (
+        SELECT {group}, array_agg(bucket ORDER BY bucket) AS buckets,
+            array_agg(n ORDER BY bucket) AS counts
+        FROM (
+            SELECT {group}, bucket, sum(number)::bigint AS n
+            FROM part CROSS JOIN LATERAL unnest(buckets, counts) AS each (bucket, number)
+            GROUP BY {group}, bucket
+        ) AS bucket_count
+        GROUP BY {group}
+    )
+    SELECT {group}, {_FIGURES}, coalesce(min(sketch.buckets), '{{}}') AS buckets,
+        coalesce(min(sketch.counts), '{{}}') AS counts
+    FROM part LEFT JOIN sketch USING ({group})
+    GROUP BY {group}
+    ORDER BY {group}
+    """  # noqa: S608  (column names of ours)
+
+
+_MINUTES: Final = text(_windows("minute", "version_id = :version_id AND shadow = :shadow"))
+_VERSIONS: Final = text(_windows("version_id, shadow", _OF_VERSION))
+_CLASSES: Final = text(
+    f"""
+    SELECT version_id, shadow, label, sum(n)::bigint AS n FROM minute_class
+    WHERE model_id = :model_id AND minute >= :since AND minute < :until AND {_OF_VERSION}
+    GROUP BY version_id, shadow, label
+    ORDER BY n DESC, label
+    """  # noqa: S608  (a condition of ours)
+)
+
+
+async def evidence(
+    session: AsyncSession, keys: Collection[tuple[int, int]]
+) -> dict[int, dict[int, ArmEvidence]]:
+    """What each arm of these splits has shown: by split id, then by version id.
+
+    A key is a model's id and a split's id. One round trip, and one row per arm, however many
+    predictions there were; an arm without any is left out.
+    """
+    arms: dict[int, dict[int, ArmEvidence]] = defaultdict(dict)
+    if not keys:
+        return arms
+    models, splits = zip(*keys, strict=True)
+    for row in await session.execute(_EVIDENCE, {"models": models, "splits": splits}):
+        arms[row.split_id][row.version_id] = ArmEvidence(
+            version_id=row.version_id,
+            metrics=_totals(row),
+            latency=QuantileSketch(tuple(zip(row.buckets, row.counts, strict=True))),
+            predictions=row.predictions,
+            last_at=row.last_at,
+        )
+    return arms
+
+
+def _totals(row: Row[Any]) -> dict[str, UnitTotals]:
+    columns = (row.metrics, row.units, row.n, row.n2, row.x, row.x2, row.xn)
+    return {
+        metric: UnitTotals(units=units, n=n, n2=n2, x=x, x2=x2, xn=xn)
+        for metric, units, n, n2, x, x2, xn in zip(*columns, strict=True)
+    }
+
+
+async def windows(
+    session: AsyncSession,
+    model_id: int,
+    version_id: int,
+    *,
+    since: datetime,
+    until: datetime,
+    shadow: bool = False,
+) -> list[Window]:
+    """The minutes of one version that began in [since, until), whatever split it was in.
+
+    Minutes without a prediction or outcome are left out.
+    """
+    found = await session.execute(
+        _MINUTES,
+        {
+            "model_id": model_id,
+            "version_id": version_id,
+            "since": since,
+            "until": until,
+            "shadow": shadow,
+        },
+    )
+    return [Window(minute=row.minute, figures=_figures(row)) for row in found]
+
+
+async def performance(
+    session: AsyncSession,
+    model_id: int,
+    *,
+    since: datetime,
+    until: datetime,
+    version_id: int | None = None,
+) -> list[VersionFigures]:
+    """What each version did in the minutes that began in [since, until), served and shadow apart."""
+    span = {"model_id": model_id, "version_id": version_id, "since": since, "until": until}
+    classes: dict[tuple[int, bool], dict[str, int]] = defaultdict(dict)
+    for row in await session.execute(_CLASSES, span):
+        classes[row.version_id, row.shadow][row.label] = row.n
+    return [
+        VersionFigures(
+            version_id=row.version_id,
+            shadow=row.shadow,
+            figures=_figures(row),
+            classes=classes[row.version_id, row.shadow],
+        )
+        for row in await session.execute(_VERSIONS, span)
+    ]
+
+
+def _figures(row: Row[Any]) -> Figures:
+    return Figures(
+        predictions=row.n,
+        errors=row.errors,
+        labelled=row.labelled,
+        correct=row.correct,
+        latency=Mean(n=row.latency_n, total=row.latency),
+        confidence=Mean(n=row.confidence_n, total=row.confidence),
+        cost=Mean(n=row.cost_n, total=row.cost),
+        latencies=QuantileSketch(tuple(zip(row.buckets, row.counts, strict=True))),
+    )
