@@ -1,11 +1,13 @@
 """Plain functions that add one valid row each, or make one valid value."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.observations.domain import ArmEvidence
+from turnout.observations.tables import Arm, ArmTotal
 from turnout.registry import commands, queries
 from turnout.registry.domain.runtime import ExternalRuntime, Runtime
 from turnout.registry.domain.version import NewVersion, VersionRef
@@ -90,3 +92,23 @@ def arm_evidence(
         predictions=n,
         last_at=last_at if n else None,
     )
+
+
+async def add_evidence(
+    session: AsyncSession, model_id: int, split_id: int, arm: ArmEvidence
+) -> None:
+    """Let an arm have shown this much by now; more than it had shown before."""
+    key = {"model_id": model_id, "split_id": split_id, "version_id": arm.version_id}
+    buckets, counts = zip(*arm.latency.counts, strict=True) if arm.latency.counts else ((), ())
+    await session.merge(
+        Arm(
+            **key,
+            predictions=arm.predictions,
+            last_at=arm.last_at,
+            buckets=list(buckets),
+            counts=list(counts),
+        )
+    )
+    for metric, totals in arm.metrics.items():
+        await session.merge(ArmTotal(**key, metric=metric, **asdict(totals)))
+    await session.flush()

@@ -85,6 +85,8 @@ async def start(
     """
     model = await registry.model(session, model_name)
     await lock(session, model)
+    if (live := await queries.live(session, model.id)) is not None:
+        raise RolloutUnderWay(model, live)
     candidate = await registry.version(session, model.id, launch.candidate)
     baseline = await _baseline(session, model, launch.baseline)
     if baseline is not None and baseline.id == candidate.id:
@@ -92,9 +94,6 @@ async def start(
     for version in filter(None, (candidate, baseline)):
         check_servable(version)
     await _check_quarantine(session, candidate, launch, actor=actor, now=now)
-    if (live := await queries.live(session, model.id)) is not None:
-        raise RolloutUnderWay(model, live)
-
     plan = launch.plan()
     if baseline is not None:
         reason = launch.reason or f"{plan.strategy} of {candidate.version} started"

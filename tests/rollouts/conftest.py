@@ -1,0 +1,126 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, text
+
+from tests import factories
+from tests.conftest import Clock
+from turnout.db import Sessions, transaction
+from turnout.quantities import percent
+from turnout.registry import queries as registry
+from turnout.rollouts.commands.start import start
+from turnout.rollouts.commands.tick import tick
+from turnout.rollouts.domain.plan import Launch
+from turnout.rollouts.tables import Rollout, RolloutLook, RolloutStep
+from turnout.traffic import queries as traffic
+from turnout.traffic.domain.split import Split
+
+MODEL = "fraud-detection"
+SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Starts rollouts, lets arms show evidence, moves the clock and ticks."""
+
+    sessions: Sessions
+    clock: Clock
+
+    async def register(self, *versions: str, model: str = MODEL) -> None:
+        async with transaction(self.sessions) as session:
+            for version in versions:
+                await factories.version(session, version, model=model)
+
+    async def start(self, candidate: str, *, model: str = MODEL, **fields: Any) -> UUID:
+        async with transaction(self.sessions) as session:
+            launch = Launch(candidate=candidate, **fields)
+            return (await start(session, model, launch, actor="ada", now=self.clock())).id
+
+    async def under_way(self, *, model: str = MODEL, **fields: Any) -> UUID:
+        """A rollout of 2.0.0 against 1.0.0, in its first stage."""
+        await self.register("1.0.0", "2.0.0", model=model)
+        await self.start("1.0.0", model=model)
+        return await self.start("2.0.0", model=model, **fields)
+
+    async def see(
+        self,
+        rollout_id: UUID,
+        candidate: int,
+        errors: int = 0,
+        *,
+        baseline: int = 0,
+        after: timedelta = timedelta(),
+    ) -> None:
+        """Let time pass, in which the arms of the present split came to have answered so often."""
+        self.clock.advance(after)
+        async with transaction(self.sessions) as session:
+            rollout = await session.get_one(Rollout, rollout_id)
+            arms = {rollout.candidate_id: (candidate, errors), rollout.baseline_id: (baseline, 0)}
+            for version_id, (predictions, wrong) in arms.items():
+                if predictions and version_id is not None:
+                    arm = factories.arm_evidence(
+                        predictions, errors=wrong, last_at=self.clock(), version_id=version_id
+                    )
+                    split_id = rollout.progress.split_id
+                    assert split_id is not None
+                    await factories.add_evidence(session, rollout.model_id, split_id, arm)
+
+    async def tick(self, after: timedelta = SECOND) -> None:
+        await tick(self.sessions, now=self.clock.advance(after), interval=SECOND)
+
+    async def rollout(self, rollout_id: UUID) -> Rollout:
+        async with self.sessions() as session:
+            return await session.get_one(Rollout, rollout_id)
+
+    async def steps(self, rollout_id: UUID) -> Sequence[RolloutStep]:
+        query = select(RolloutStep).where(RolloutStep.rollout_id == rollout_id)
+        async with self.sessions() as session:
+            return (await session.scalars(query.order_by(RolloutStep.step))).all()
+
+    async def looks(self, rollout_id: UUID) -> Sequence[RolloutLook]:
+        query = select(RolloutLook).where(RolloutLook.rollout_id == rollout_id)
+        async with self.sessions() as session:
+            return (await session.scalars(query.order_by(RolloutLook.id))).all()
+
+    async def events(self, rollout_id: UUID) -> list[str]:
+        return [step.event.value for step in await self.steps(rollout_id)]
+
+    async def split(self, *, model: str = MODEL) -> Split:
+        async with self.sessions() as session:
+            found = await registry.model(session, model)
+            split = await traffic.active_split(session, found.id)
+            assert split is not None
+            return split
+
+    async def shares(self, *, model: str = MODEL) -> dict[str, float]:
+        """What each version of the split in force gets, in percent."""
+        split = await self.split(model=model)
+        return {variant.version: percent(variant.weight) for variant in split.variants}
+
+    async def stages_of_life(self, *, model: str = MODEL) -> dict[str, str]:
+        async with self.sessions() as session:
+            found = await registry.model(session, model)
+            versions = await registry.versions(session, found.id, limit=100)
+            return {version.version: version.stage.value for version in versions}
+
+    async def actions(self) -> list[str]:
+        """What the audit log says was done to rollouts."""
+        query = "SELECT action FROM audit_entry WHERE action LIKE 'rollout.%' ORDER BY id"
+        async with self.sessions() as session:
+            return list((await session.scalars(text(query))).all())
+
+
+@pytest.fixture
+def driver(joined: Sessions, clock: Clock) -> Driver:
+    """In one transaction that is rolled back."""
+    return Driver(joined, clock)
+
+
+@pytest.fixture
+def live_driver(sessions: Sessions, clock: Clock) -> Driver:
+    """On a database of its own, with real commits."""
+    return Driver(sessions, clock)
