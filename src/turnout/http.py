@@ -123,12 +123,19 @@ def page(
         position = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", True))
     except (binascii.Error, ValueError):
         position = None
-    if not isinstance(position, list) or not all(isinstance(p, str | int) for p in position):
+    if not isinstance(position, list) or not all(map(_storable, position)):
         raise Unprocessable(
             "cursor is not one that this service gave: use `next_cursor` of the page before",
             field="query.cursor",
         )
     return Page(limit=limit, after=tuple(position))
+
+
+def _storable(part: object) -> bool:
+    """Whether PostgreSQL could hold it, as a bigint or as text."""
+    if isinstance(part, str):
+        return "\x00" not in part and part.isprintable()
+    return type(part) is int and -(2**63) <= part < 2**63
 
 
 Paging = Annotated[Page, Depends(page)]
@@ -219,6 +226,16 @@ def problem(
     return JSONResponse(jsonable_encoder(body), status_code=status, media_type=PROBLEM_TYPE)
 
 
+def refused(refusal: Refusal) -> JSONResponse:
+    return problem(
+        refusal.status,
+        kind=type(refusal).__name__,
+        title=refusal.title,
+        detail=refusal.detail,
+        facts=refusal.facts,
+    )
+
+
 def location(path: Sequence[str | int]) -> str:
     """Write where a bad value stands: `body.stages[1].weight`."""
     text = ""
@@ -240,13 +257,7 @@ def _reason(error: Mapping[str, Any]) -> str:
 
 async def _refusal(request: Request, refusal: Exception) -> JSONResponse:
     assert isinstance(refusal, Refusal)
-    return problem(
-        refusal.status,
-        kind=type(refusal).__name__,
-        title=refusal.title,
-        detail=refusal.detail,
-        facts=refusal.facts,
-    )
+    return refused(refusal)
 
 
 async def _replay(request: Request, replay: Exception) -> Response:
@@ -309,7 +320,8 @@ def lost_connection(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
         causes = [error.orig, getattr(error.orig, "__cause__", None)]
         return error.connection_invalidated or any(map(lost_connection, filter(None, causes)))
-    return isinstance(error, LOST_CONNECTION)
+    # asyncpg calls a value that it cannot encode an InterfaceError, too, but also a ValueError.
+    return isinstance(error, LOST_CONNECTION) and not isinstance(error, ValueError)
 
 
 def install_problem_handlers(app: FastAPI) -> None:
