@@ -1,0 +1,85 @@
+"""A worker is killed in the middle of a rollout; another one takes it to its end."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from httpx2 import Client
+
+from tests.processes import listening, start, stop, wait_until
+
+MODEL = "churn-predictor"
+STAGES = [{"weight": weight, "bake": "0.2s", "guardrails": []} for weight in range(5, 101, 5)]
+
+
+@pytest.fixture
+def settings(database: str) -> dict[str, str]:
+    return {"TURNOUT_DATABASE_URL": database, "TURNOUT_TICK_SECONDS": "0.05"}
+
+
+@pytest.fixture
+def api(settings: dict[str, str], tmp_path: Path) -> Iterator[Client]:
+    with (
+        listening("api", tmp_path, **settings) as (url, _),
+        Client(base_url=f"{url}/api/v1/", timeout=30) as client,
+    ):
+        for version in ("1.0.0", "2.0.0"):
+            client.post(f"models/{MODEL}/versions", json={"version": version}).raise_for_status()
+        client.post(
+            f"models/{MODEL}/rollouts", json={"candidate": "1.0.0", "strategy": "replace"}
+        ).raise_for_status()
+        yield client
+
+
+async def test_another_worker_goes_on_and_no_step_is_taken_twice(
+    api: Client, settings: dict[str, str], tmp_path: Path
+):
+    rollout = api.post(
+        f"models/{MODEL}/rollouts",
+        json={"candidate": "2.0.0", "strategy": "canary", "stages": STAGES},
+    ).json()["id"]
+    workers = [start("worker", data_dir=tmp_path, **settings) for _ in range(2)]
+    try:
+        for killed in (3, 9):
+            wait_until(
+                lambda killed=killed: stage(api, rollout) >= killed, f"stage {killed} reached"
+            )
+            workers[0].send_signal(signal.SIGKILL)
+            workers[0].wait(timeout=10)
+            workers = [*workers[1:], start("worker", data_dir=tmp_path, **settings)]
+        wait_until(lambda: phase(api, rollout) == "succeeded", "the rollout succeeded")
+    finally:
+        for worker in workers:
+            stop(worker)
+
+    history = api.get(f"rollouts/{rollout}/history", params={"limit": 500}).json()["items"]
+    steps = sorted(step["step"] for step in history)
+    assert steps == list(range(steps[0], steps[0] + len(STAGES) + 1))
+    entered = [step["stage"] for step in sorted(history, key=lambda step: step["step"])]
+    assert entered == [*range(len(STAGES)), len(STAGES) - 1]
+    variants = api.get(f"models/{MODEL}/split").json()["variants"]
+    assert [variant["version"] for variant in variants] == ["2.0.0"]
+
+
+async def test_a_worker_that_is_asked_to_stop_stops_in_order(
+    api: Client, settings: dict[str, str], tmp_path: Path
+):
+    rollout = api.post(
+        f"models/{MODEL}/rollouts",
+        json={"candidate": "2.0.0", "strategy": "canary", "stages": STAGES},
+    ).json()["id"]
+    worker = start("worker", data_dir=tmp_path, **settings)
+    wait_until(lambda: stage(api, rollout) >= 1, "the worker works")
+
+    assert stop(worker) == 0
+
+
+def stage(api: Client, rollout: str) -> int:
+    found: int = api.get(f"rollouts/{rollout}").json()["stage"]["index"]
+    return found
+
+
+def phase(api: Client, rollout: str) -> str:
+    found: str = api.get(f"rollouts/{rollout}").json()["phase"]
+    return found
