@@ -90,7 +90,7 @@ async def running(data_dir: Path, *, durable: bool = True) -> AsyncIterator[str]
 def in_use(data_dir: Path) -> bool:
     """Tell whether a database runs in `data_dir`, whoever started it."""
     home = data_dir.resolve() / "postgres"
-    if not home.exists():
+    if not (home / "lock").exists():
         return False
     if (lock := _lock(home)) is None:
         return True
