@@ -1,0 +1,127 @@
+"""The service that is demonstrated: a process of its own, spoken to over HTTP alone."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import httpx2
+import msgspec
+
+HOST: Final = "127.0.0.1"
+READY_WITHIN: Final = 60.0
+STOPPED_WITHIN: Final = 30.0
+LOG: Final = "serve.log"
+
+View = TypeVar("View")
+
+
+class DemoFailed(Exception):
+    """The demo cannot go on; the message says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What the demo asks of it: everything is in the public HTTP contract."""
+
+    address: str
+    client: httpx2.AsyncClient
+
+    async def send(self, method: str, path: str, body: Any = None, *, view: type[View]) -> View:
+        """Send JSON, or bytes as they are, and read what is answered."""
+        raw = isinstance(body, bytes)
+        kind = "application/octet-stream" if raw else "application/json"
+        content = body if raw or body is None else msgspec.json.encode(body)
+        try:
+            response = await self.client.request(
+                method, f"/api/v1{path}", content=content, headers={"content-type": kind}
+            )
+        except httpx2.TransportError as error:
+            raise DemoFailed(f"{method} {path}: the service does not answer: {error!r}") from error
+        if not response.is_success:
+            raise DemoFailed(f"{method} {path} answered {response.status_code}: {response.text}")
+        return msgspec.json.decode(response.content, type=view)
+
+    async def read(self, path: str, view: type[View]) -> View:
+        return await self.send("GET", path, view=view)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def running(data_dir: Path, port: int) -> AsyncIterator[Service]:
+    """Run `turnout serve` on a directory of its own; on the way out, stop it and its database."""
+    address = f"http://{HOST}:{port}"
+    process = await _start(data_dir, port)
+    try:
+        async with httpx2.AsyncClient(
+            base_url=address,
+            timeout=15,
+            limits=httpx2.Limits(max_connections=64, max_keepalive_connections=64),
+        ) as client:
+            await _ready(client, process, data_dir)
+            yield Service(address=address, client=client)
+    finally:
+        await _stop(process)
+
+
+async def _start(data_dir: Path, port: int) -> asyncio.subprocess.Process:
+    # Neither the environment nor an .env file of the user's may lead it to a real database.
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("TURNOUT_")
+    }
+    command = ["-m", "turnout", "serve", "--host", HOST, "--port", str(port)]
+    with (data_dir / LOG).open("wb") as log:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            *command,
+            "--data-dir",
+            str(data_dir),
+            cwd=data_dir,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            process_group=0,  # Ctrl-C is for the demo, which then stops the service in order
+        )
+
+
+async def _ready(
+    client: httpx2.AsyncClient, process: asyncio.subprocess.Process, data_dir: Path
+) -> None:
+    try:
+        async with asyncio.timeout(READY_WITHIN):
+            while process.returncode is None:
+                try:
+                    if (await client.get("/readyz")).status_code == 200:
+                        return
+                except httpx2.TransportError:
+                    pass  # it does not listen yet
+                await asyncio.sleep(0.05)
+        trouble = f"ended with exit status {process.returncode}"
+    except TimeoutError:
+        trouble = f"was not ready within {READY_WITHIN:.0f} s"
+    last_words = (data_dir / LOG).read_text(errors="replace").splitlines()[-15:]
+    raise DemoFailed("\n".join([f"`turnout serve` {trouble}. The end of its log:", *last_words]))
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        await asyncio.wait_for(process.wait(), STOPPED_WITHIN)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
