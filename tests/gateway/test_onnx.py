@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from tests.gateway import onnx_models
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from tests.gateway import onnx_models
+from tests.gateway.waiting import eventually
 from turnout.gateway.runtimes.answers import Answer, Failure, InputMismatch, RuntimeFailure
 from turnout.gateway.runtimes.onnx import OnnxModel
 from turnout.registry.domain.runtime import OnnxRuntime
@@ -216,7 +223,7 @@ async def test_a_prediction_that_is_not_a_number_is_garbage(path):
 async def test_a_confidence_is_a_probability(path):
     config = OnnxRuntime(confidence_output="Y")
 
-    with pytest.raises(RuntimeFailure, match="the confidence 2.0 is no probability"):
+    with pytest.raises(RuntimeFailure, match=r"the confidence 2\.0 is no probability"):
         await answer(onnx_models.identity(path), [1, 2, 3], config)
 
 
@@ -229,8 +236,7 @@ async def test_a_model_that_computes_too_long_is_stopped_and_can_be_asked_again(
         with pytest.raises(RuntimeFailure) as caught:
             await model.predict([1, 2])
         assert caught.value.kind is Failure.TIMEOUT
-        while model.running:
-            await asyncio.sleep(0)
+        await eventually(lambda: not model.running)
     model.close()
 
 
@@ -249,13 +255,6 @@ async def test_calls_beyond_the_threads_wait_no_longer_than_their_deadline(path)
 
 
 async def test_a_pipeline_of_scikit_learn_over_a_table(path):
-    from sklearn.compose import ColumnTransformer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-    from skl2onnx import to_onnx
-    from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-
     rng = np.random.default_rng(1)
     ages = rng.uniform(18, 80, 200)
     cities = np.array(["Bonn", "Ulm"] * 100)

@@ -7,10 +7,11 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from turnout.errors import Unprocessable
+from turnout.observations.domain import class_text
 
 JsonValue = bool | int | float | str | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 
-LABEL_LENGTH: Final = 100
+LONGEST_CLASS: Final = 100
 """A longer text is an answer in words, not the name of a class."""
 
 ROUNDING: Final = 1e-3
@@ -77,13 +78,13 @@ def first_line(error: BaseException) -> str:
 
 
 def label_of(prediction: object) -> str | None:
-    """Name the class that a prediction stands for, as a JSON reader would write it."""
+    """Name the class that a prediction stands for, as labels that are reported later name it."""
     match prediction:
-        case bool():
-            return "true" if prediction else "false"
-        case int():
-            return str(prediction)
-        case str() if len(prediction) <= LABEL_LENGTH and prediction.isprintable():
+        case bool() | int():
+            return class_text(prediction)
+        case float() if prediction.is_integer():
+            return class_text(prediction)
+        case str() if 0 < len(prediction) <= LONGEST_CLASS and prediction.isprintable():
             return prediction
         case _:
             return None

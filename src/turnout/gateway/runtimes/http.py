@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import aiohttp
 import msgspec
@@ -24,7 +24,8 @@ from turnout.gateway.runtimes.answers import (
     label_of,
     timed_out,
 )
-from turnout.registry.domain.runtime import HttpRuntime, no_model_server
+from turnout.observations.domain import LARGEST
+from turnout.registry.domain.runtime import HttpRuntime, check_server, no_model_server
 from turnout.registry.domain.version import VersionRef
 
 LARGEST_ANSWER: Final = 16_000_000
@@ -44,8 +45,8 @@ class PlainAnswer(msgspec.Struct):
 
     prediction: Any
     confidence: float | None = None
-    label: str | None = None
-    cost: float | None = None
+    label: str | float | bool | None = None
+    cost: Annotated[float, msgspec.Meta(ge=0, le=LARGEST)] | None = None
 
 
 class Errors(msgspec.Struct):
@@ -181,9 +182,14 @@ class HttpModel:
 
 def _address(config: HttpRuntime, model: str) -> str:
     """Where to post: for v2, `url` is the server, unless it names the infer endpoint itself."""
-    if config.protocol == "json" or config.url.endswith("/infer"):
-        return config.url
-    return f"{config.url.rstrip('/')}/v2/models/{config.model_name or model}/infer"
+    try:
+        # Again, as at registration: the resolver is never asked about a literal address.
+        url = check_server(config.url)
+    except ValueError as error:
+        raise RuntimeFailure(Failure.NOT_LOADED, str(error)) from None
+    if config.protocol == "json" or url.endswith("/infer"):
+        return url
+    return f"{url.rstrip('/')}/v2/models/{config.model_name or model}/infer"
 
 
 def _plain(body: bytes) -> Answer:
@@ -197,7 +203,7 @@ def _plain(body: bytes) -> Answer:
     return Answer(
         prediction=read.prediction,
         confidence=confidence_of(read.confidence),
-        label=read.label or label_of(read.prediction),
+        label=label_of(read.prediction if read.label is None else read.label),
         cost=read.cost,
     )
 
