@@ -142,7 +142,7 @@ async def performance(
     until: datetime,
     version_id: int | None = None,
 ) -> list[VersionFigures]:
-    """What each version did in the minutes that began in [since, until), served and shadow apart."""
+    """What each version did in the minutes that began in [since, until), shadows apart."""
     span = {"model_id": model_id, "version_id": version_id, "since": since, "until": until}
     classes: dict[tuple[int, bool], dict[str, int]] = defaultdict(dict)
     for row in await session.execute(_CLASSES, span):

@@ -24,6 +24,7 @@ from turnout.observations.domain import (
     RejectedRow,
     RowList,
 )
+from turnout.quantities import check_line
 
 _HAS_VERSION = re.compile(rb'"version"\s*:')
 _NAMED = re.compile(r"Object (missing required|contains unknown) field `(.*?)`")
@@ -109,13 +110,16 @@ _prediction = msgspec.json.Decoder(PredictionLine)
 _outcome = msgspec.json.Decoder(OutcomeLine)
 
 
-def read_json(body: bytes) -> Submission:
+def read_json(body: bytes, batch_id: str | None) -> Submission:
+    """Read the two lists; a `batch_id` that was given beside the body stands in for its own."""
     try:
         batch = _batch.decode(body)
     except (msgspec.DecodeError, RecursionError):
-        return _row_by_row(body)
+        return _row_by_row(body, batch_id)
     return Submission(
-        batch_id=batch.batch_id, predictions=batch.predictions, outcomes=batch.outcomes
+        batch_id=_one(batch.batch_id, batch_id),
+        predictions=batch.predictions,
+        outcomes=batch.outcomes,
     )
 
 
@@ -154,7 +158,7 @@ def _decode(line: bytes, kind: type[Line], decoder: msgspec.json.Decoder[Line]) 
     return _convert(value, kind)
 
 
-def _row_by_row(body: bytes) -> Submission:
+def _row_by_row(body: bytes, batch_id: str | None) -> Submission:
     try:
         envelope = msgspec.convert(_parse(body), _Envelope)
     except msgspec.ValidationError as error:
@@ -164,7 +168,7 @@ def _row_by_row(body: bytes) -> Submission:
         raise MalformedBatch(f"the body is not JSON: {error}", field="body") from None
     rejected: list[RejectedRow] = []
     return Submission(
-        batch_id=envelope.batch_id,
+        batch_id=_one(envelope.batch_id, batch_id),
         predictions=_rows(envelope.predictions, PredictionLine, RowList.PREDICTIONS, rejected),
         outcomes=_rows(envelope.outcomes, OutcomeLine, RowList.OUTCOMES, rejected),
         rejected=rejected,
@@ -191,6 +195,22 @@ def _convert(value: Any, kind: type[Line]) -> Line:
         raise BadRow(_flaw(error)) from None
 
 
+def _one(inside: str | None, beside: str | None) -> str | None:
+    if inside is None or beside is None:
+        found = inside or beside
+    elif inside == beside:
+        found = inside
+    else:
+        raise MalformedBatch(
+            f"batch_id is {inside!r} in the body and {beside!r} in the query: send one",
+            field="batch_id",
+        )
+    try:
+        return found and check_line(found)
+    except ValueError as error:
+        raise MalformedBatch(f"batch_id: {error}", field="batch_id") from None
+
+
 def _parse(text: bytes) -> Any:
     """Parse JSON; NaN and its kin become a value that fits no field and says its name."""
     return json.loads(text, parse_constant=lambda name: type(name, (), {})())
@@ -203,3 +223,13 @@ def _flaw(error: msgspec.ValidationError) -> Flaw:
         return Flaw(name, "missing" if what.startswith("missing") else "unknown field")
     reason, _, path = message.partition(" - at `$")
     return Flaw(path.strip(".`") or "row", reason.replace("`", ""))
+
+
+def described() -> dict[str, Any]:
+    """The JSON schema of a batch, drawn from the types that decode it."""
+    _, found = msgspec.json.schema_components([BatchBody], ref_template="{name}")
+    body: dict[str, Any] = found["BatchBody"]
+    for name in ("predictions", "outcomes"):
+        rows = body["properties"][name]
+        rows["items"] = found[rows["items"]["$ref"]]
+    return body
