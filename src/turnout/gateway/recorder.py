@@ -112,9 +112,9 @@ class Recorder:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._every.total_seconds()):
                     await self._awake.wait()
-            if not self._stopping:
-                self._awake.clear()
+            self._awake.clear()
             await self._flush()
+        await self._flush()
 
     async def _flush(self) -> None:
         """Write everything that waited at the start; what comes meanwhile is the next flush."""

@@ -96,15 +96,15 @@ class SnapshotKeeper:
         self._named: set[int] = set()
         self._lost = False
         self._news = asyncio.Event()
-        self._first = asyncio.Event()
+        self._tried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Wait a moment for the first snapshot; without a database, start without it."""
+        """Wait for the first snapshot, or to learn that there is none to be had now."""
         self._task = asyncio.create_task(self._keep())
         with suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
-                await self._first.wait()
+                await self._tried.wait()
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -121,6 +121,7 @@ class SnapshotKeeper:
                     await self._follow(session)
             except Exception as error:  # noqa: BLE001  (whatever it is, routing goes on without)
                 why = {"error": repr(error)} if lost_connection(error) else {"exc_info": error}
+                self._tried.set()
                 log.warning("routes are not followed; the last known ones serve", **why)
             await asyncio.sleep(retry.total_seconds())
             retry = min(retry * 2, LAST_RETRY)
@@ -174,7 +175,7 @@ class SnapshotKeeper:
             self.current = self.current.renewed(named, routes, revisions)
             self._on_change(self.current)
         self.loaded = True
-        self._first.set()
+        self._tried.set()
 
     def _notified(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
         if payload.isascii() and payload.isdigit():
