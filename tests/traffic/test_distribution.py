@@ -17,7 +17,7 @@ def test_a_simulation_keeps_to_the_plan(strategy):
 
     assert report.units == 10_000
     assert [exposure.planned for exposure in report.variants] == [3_000, 7_000]
-    assert [round(exposure.share) for exposure in report.variants] == pytest.approx([30, 70], abs=3)
+    assert [exposure.share for exposure in report.variants] == pytest.approx([30, 70], abs=3)
 
 
 def test_round_robin_is_simulated_without_any_difference():
@@ -46,7 +46,7 @@ def test_lost_units_are_a_mismatch():
     )
 
     assert report.mismatch
-    assert report.p_value < 1e-9
+    assert report.p_value == pytest.approx(0, abs=1e-9)
     assert [exposure.share for exposure in report.variants] == [53, 47]
 
 
@@ -65,10 +65,12 @@ def test_answers_of_a_version_that_should_have_none_are_a_mismatch():
         pytest.param(THIRTY_SEVENTY, {}, id="nothing was counted yet"),
     ],
 )
-def test_where_nothing_can_differ_nothing_does(weights: dict[str, int], counts: dict[int, int]):
+def test_where_nothing_can_differ_nothing_is_tested(
+    weights: dict[str, int], counts: dict[int, int]
+):
     report = distribution(split(weights), counts, source=Source.OBSERVED)
 
-    assert (report.statistic, report.p_value, report.mismatch) == (0, 1, False)
+    assert (report.statistic, report.p_value, report.mismatch) == (None, None, False)
 
 
 def test_copies_to_a_shadow_are_not_exposure():

@@ -19,13 +19,13 @@ class Source(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exposure:
-    """What one variant was to get and what it got; `share` in percent."""
+    """What one variant was to get and what it got; `share` in percent, null without any units."""
 
     name: str
     version: str
     planned: Weight
     count: int
-    share: float
+    share: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,15 +33,16 @@ class Distribution:
     """Planned against counted shares, with the chi-square test of a sample-ratio mismatch.
 
     A mismatch means that units are lost or sent astray on the way, so no comparison of the
-    variants can be trusted.
+    variants can be trusted. Where there is nothing to test, because no units were counted or one
+    variant gets them all, `statistic` and `p_value` are null.
     """
 
     split_id: int
     source: Source
     units: int
     variants: tuple[Exposure, ...]
-    statistic: float
-    p_value: float
+    statistic: float | None
+    p_value: float | None
     mismatch: bool
 
 
@@ -64,7 +65,7 @@ def distribution(split: Split, counts: Mapping[int, int], *, source: Source) -> 
                 version=variant.version,
                 planned=variant.weight,
                 count=count,
-                share=round(100 * count / units, 2) if units else 0.0,
+                share=round(100 * count / units, 2) if units else None,
             )
             for variant, count in zip(serving, observed, strict=True)
         ),
