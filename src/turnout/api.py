@@ -20,7 +20,14 @@ from starlette.middleware import Middleware
 from turnout import db, migrations, telemetry
 from turnout.gateway.app import Gateway
 from turnout.gateway.routes import router as gateway
-from turnout.http import Clock, Problem, Resources, install_problem_handlers, system_clock
+from turnout.http import (
+    BodyLimit,
+    Clock,
+    Problem,
+    Resources,
+    install_problem_handlers,
+    system_clock,
+)
 from turnout.observations.routes import router as observations
 from turnout.registry.routes import router as registry
 from turnout.rollouts.routes import router as rollouts
@@ -52,6 +59,7 @@ class Readiness:
 
 def create_app(settings: Settings, engine: AsyncEngine, *, clock: Clock = system_clock) -> FastAPI:
     sessions = db.sessions(engine)
+    limit = settings.max_body_megabytes * 1_000_000
     running = Gateway(settings=settings, engine=engine, sessions=sessions, clock=clock)
 
     @asynccontextmanager
@@ -69,10 +77,9 @@ def create_app(settings: Settings, engine: AsyncEngine, *, clock: Clock = system
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        max_body_size=settings.max_body_megabytes * 1_000_000,
         telemetry={"tracing": False, "metrics": False, "logs": False},
         generate_unique_id_function=lambda route: route.name,
-        middleware=[Middleware(RequestTelemetry)],
+        middleware=[Middleware(RequestTelemetry), Middleware(BodyLimit, limit)],
     )
     app.state.resources = Resources(settings=settings, sessions=sessions, clock=clock)
     app.state.gateway = running

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Annotated, Any, Generic, TypeVar
 
 import asyncpg
@@ -17,11 +18,14 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from turnout import idempotency, telemetry
 from turnout.db import Sessions, transaction
-from turnout.errors import Refusal, Unavailable, Unprocessable
+from turnout.errors import Refusal, TooLarge, Unavailable, Unprocessable
 from turnout.settings import Settings
 
 PROBLEM_TYPE = "application/problem+json"
@@ -213,7 +217,7 @@ def problem(
     status: int, *, kind: str, title: str, detail: str, facts: Mapping[str, Any] | None = None
 ) -> JSONResponse:
     """Render a refusal; facts never overwrite the standard members."""
-    slug = re.sub(r"(?<!^)(?=[A-Z])", "-", kind).lower()
+    slug = re.sub(r"(?<=[a-z0-9])(?=[A-Z])| +", "-", kind).lower()
     body = {
         **(facts or {}),
         "type": f"urn:turnout:problem:{slug}",
@@ -288,7 +292,8 @@ async def _malformed(request: Request, error: Exception) -> JSONResponse:
 
 async def _standard(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    response = problem(error.status_code, kind="Http", title=error.detail, detail=error.detail)
+    title = HTTPStatus(error.status_code).phrase
+    response = problem(error.status_code, kind=title, title=title, detail=error.detail)
     response.headers.update(error.headers or {})
     return response
 
@@ -322,6 +327,40 @@ def lost_connection(error: BaseException) -> bool:
         return error.connection_invalidated or any(map(lost_connection, filter(None, causes)))
     # asyncpg calls a value that it cannot encode an InterfaceError, too, but also a ValueError.
     return isinstance(error, LOST_CONNECTION) and not isinstance(error, ValueError)
+
+
+class BodyLimit:
+    """Refuses larger bodies with a problem document, which the framework's own limit cannot.
+
+    A route that declares a `max_body_size` keeps to that instead.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app, self.limit = app, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "")
+        size = int(declared) if declared.isdecimal() else 0
+
+        async def bounded() -> Message:
+            nonlocal size
+            limit = scope.get(MAX_BODY_SIZE_SCOPE_KEY, self.limit)
+            message = await receive()
+            if not declared:
+                size += len(message.get("body", b""))
+            if size > limit:
+                # An HTTPException, because the framework turns any other into 400.
+                raise HTTPException(
+                    TooLarge.status,
+                    f"the body is over the limit of {limit:,} bytes: send less at once, or raise"
+                    " TURNOUT_MAX_BODY_MEGABYTES",
+                )
+            return message
+
+        await self.app(scope, bounded, send)
 
 
 def install_problem_handlers(app: FastAPI) -> None:

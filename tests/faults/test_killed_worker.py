@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -41,10 +42,8 @@ async def test_another_worker_goes_on_and_no_step_is_taken_twice(
     ).json()["id"]
     workers = [start("worker", data_dir=tmp_path, **settings) for _ in range(2)]
     try:
-        for killed in (3, 9):
-            wait_until(
-                lambda killed=killed: stage(api, rollout) >= killed, f"stage {killed} reached"
-            )
+        for reached in (3, 9):
+            wait_until(partial(is_past, api, rollout, reached), f"stage {reached} reached")
             workers[0].send_signal(signal.SIGKILL)
             workers[0].wait(timeout=10)
             workers = [*workers[1:], start("worker", data_dir=tmp_path, **settings)]
@@ -73,6 +72,10 @@ async def test_a_worker_that_is_asked_to_stop_stops_in_order(
     wait_until(lambda: stage(api, rollout) >= 1, "the worker works")
 
     assert stop(worker) == 0
+
+
+def is_past(api: Client, rollout: str, reached: int) -> bool:
+    return stage(api, rollout) >= reached
 
 
 def stage(api: Client, rollout: str) -> int:
