@@ -9,8 +9,8 @@ test, interval and relative interval agree with each other.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 from scipy import optimize
 
@@ -20,7 +20,22 @@ if TYPE_CHECKING:
     from turnout.stats.moments import Proportion
 
 
-def difference_error(control: Proportion, treatment: Proportion, difference: float) -> float:
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A proportion of a sample whose size is only relative to another's."""
+
+    n: float
+    successes: float
+
+    @property
+    def rate(self) -> float:
+        return self.successes / self.n
+
+
+Sample: TypeAlias = "Proportion | Share"
+
+
+def difference_error(control: Sample, treatment: Sample, difference: float) -> float:
     """The standard error of the difference of rates, if it were truly `difference`."""
     if 2 * (control.successes + treatment.successes) > control.n + treatment.n:
         # Failures have the same error, and near 1 their rate has digits that 1 - rate has lost.
@@ -30,9 +45,7 @@ def difference_error(control: Proportion, treatment: Proportion, difference: flo
     return math.sqrt(p * (1 - p) / treatment.n + q * (1 - q) / control.n)
 
 
-def difference_interval(
-    control: Proportion, treatment: Proportion, critical: float
-) -> tuple[float, float]:
+def difference_interval(control: Sample, treatment: Sample, critical: float) -> tuple[float, float]:
     """The differences that the score test does not reject at this critical value."""
     observed = treatment.rate - control.rate
 
@@ -49,9 +62,7 @@ def difference_interval(
     )
 
 
-def ratio_interval(
-    control: Proportion, treatment: Proportion, critical: float
-) -> tuple[float, float]:
+def ratio_interval(control: Sample, treatment: Sample, critical: float) -> tuple[float, float]:
     """The ratios treatment / control that the score test does not reject.
 
     The control must have events; its rate is what is divided by.
@@ -85,13 +96,11 @@ def _crossing(slack: Callable[[float], float], inside: float, outside: float) ->
     return float(optimize.brentq(slack, inside, outside, xtol=1e-15, rtol=1e-14))
 
 
-def _failures(arm: Proportion) -> Proportion:
-    return replace(arm, successes=arm.n - arm.successes)
+def _failures(arm: Sample) -> Share:
+    return Share(arm.n, arm.n - arm.successes)
 
 
-def _restricted_to_difference(
-    control: Proportion, treatment: Proportion, difference: float
-) -> float:
+def _restricted_to_difference(control: Sample, treatment: Sample, difference: float) -> float:
     """The treatment's rate of greatest likelihood: the middle root of a cubic, in closed form."""
     low, high = max(0.0, difference), min(1.0, 1.0 + difference)
     theta = control.n / treatment.n
@@ -117,15 +126,15 @@ def _restricted_to_difference(
     return p
 
 
-def _slope(arm: Proportion, rate: float) -> float:
+def _slope(arm: Sample, rate: float) -> float:
     return arm.successes / rate - (arm.n - arm.successes) / (1 - rate)
 
 
-def _curvature(arm: Proportion, rate: float) -> float:
+def _curvature(arm: Sample, rate: float) -> float:
     return arm.successes / rate**2 + (arm.n - arm.successes) / (1 - rate) ** 2
 
 
-def _restricted_to_ratio(control: Proportion, treatment: Proportion, ratio: float) -> float:
+def _restricted_to_ratio(control: Sample, treatment: Sample, ratio: float) -> float:
     """The control's rate of greatest likelihood: the lesser root of a quadratic."""
     successes = control.successes + treatment.successes
     a = (control.n + treatment.n) * ratio

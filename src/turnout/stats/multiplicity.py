@@ -1,0 +1,50 @@
+"""P-values adjusted for their number, in the order given: compare each with the level itself."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from turnout.stats.arguments import BadArgument
+
+_Method = Literal["bonferroni", "holm", "simes-hochberg", "hommel", "fdr_bh", "fdr_by"]
+
+
+def bonferroni(p_values: Sequence[float]) -> list[float]:
+    """The chance of any false finding, whatever the dependence; weaker than Holm."""
+    return _adjusted(p_values, "bonferroni")
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The chance of any false finding, whatever the dependence (Holm 1979)."""
+    return _adjusted(p_values, "holm")
+
+
+def hochberg(p_values: Sequence[float]) -> list[float]:
+    """The chance of any false finding among independent or positively dependent tests (1988)."""
+    return _adjusted(p_values, "simes-hochberg")
+
+
+def hommel(p_values: Sequence[float]) -> list[float]:
+    """As Hochberg, and never weaker (Hommel 1988)."""
+    return _adjusted(p_values, "hommel")
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """The expected share of false findings among all, for the same dependence (1995)."""
+    return _adjusted(p_values, "fdr_bh")
+
+
+def benjamini_yekutieli(p_values: Sequence[float]) -> list[float]:
+    """The expected share of false findings among all, whatever the dependence (2001)."""
+    return _adjusted(p_values, "fdr_by")
+
+
+def _adjusted(p_values: Sequence[float], method: _Method) -> list[float]:
+    for p_value in p_values:
+        if not 0 <= p_value <= 1:
+            raise BadArgument("p_values", f"must lie between 0 and 1, not {p_value}")
+    if not p_values:
+        return []
+    # Imported here because it brings pandas with it: a second, and 100 MB.
+    from statsmodels.stats.multitest import multipletests  # noqa: PLC0415
+
+    return [float(p_value) for p_value in multipletests(list(p_values), method=method)[1]]

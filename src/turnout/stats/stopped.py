@@ -1,0 +1,72 @@
+"""What a sequential test may claim once it has stopped.
+
+A test that stops on a high z overstates its effect. Ordered by stage (an earlier stop above is
+more extreme than a later one; Armitage 1957; Tsiatis, Rosner & Mehta 1984) the results have an
+exact p-value, a median-unbiased estimate and an interval.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scipy import optimize
+
+from turnout.stats.arguments import BadArgument, require_between, require_finite
+from turnout.stats.sequential import exit_probabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped:
+    """In units of the drift: divided by √Iₘₐₓ they are effects."""
+
+    p_value: float
+    drift: float
+    interval: tuple[float, float]
+
+
+def stopped(
+    z: float,
+    fractions: Sequence[float],
+    upper: Sequence[float],
+    *,
+    lower: Sequence[float] | None = None,
+    confidence: float = 0.95,
+) -> Stopped:
+    """The result of a test that ended at the last of `fractions` with this z.
+
+    `upper` and `lower` are the bounds of the looks before it. Lower bounds that nobody keeps to
+    are left out.
+    """
+    require_finite(z=z)
+    require_between(0, 1, confidence=confidence)
+    if len(upper) != len(fractions) - 1:
+        raise BadArgument("upper", f"must have a bound for each of {len(fractions) - 1} looks")
+    floor = None if lower is None else [*lower, -math.inf]
+
+    def as_extreme(drift: float) -> float:
+        return sum(exit_probabilities(fractions, [*upper, z], floor, drift).upper)
+
+    def drift_at(probability: float) -> float:
+        trend = z / math.sqrt(fractions[-1])
+        reach = _REACH / math.sqrt(fractions[0])
+        return float(
+            optimize.brentq(
+                lambda drift: as_extreme(drift) - probability, trend - reach, trend + reach
+            )
+        )
+
+    tail = (1 - confidence) / 2
+    return Stopped(
+        p_value=as_extreme(0.0),
+        drift=drift_at(0.5),
+        interval=(drift_at(tail), drift_at(1 - tail)),
+    )
+
+
+#: The result lies within so many standard errors of the first look.
+_REACH = 10.0
