@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, tuple_, type_coerce
+from sqlalchemy import func, select, tuple_, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -92,12 +92,12 @@ async def looks(
 async def newest_looks(
     session: AsyncSession, rollout_ids: Collection[UUID]
 ) -> dict[UUID, RolloutLook]:
-    query = (
-        select(RolloutLook)
+    newest = (
+        select(func.max(RolloutLook.id))
         .where(RolloutLook.rollout_id.in_(rollout_ids))
-        .distinct(RolloutLook.rollout_id)
-        .order_by(RolloutLook.rollout_id, RolloutLook.id.desc())
+        .group_by(RolloutLook.rollout_id)
     )
+    query = select(RolloutLook).where(RolloutLook.id.in_(newest))
     return {look.rollout_id: look for look in await session.scalars(query)}
 
 
