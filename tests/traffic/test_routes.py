@@ -275,12 +275,6 @@ PIN = {"unit": "tester-1", "version": "2.0.0"}
             id="too many pins",
         ),
         pytest.param(
-            {"pins": [{"unit": f"u{n}", "version": f"1.0.{n}"} for n in range(101)]},
-            422,
-            "name 101 different versions: name at most 100",
-            id="too many versions",
-        ),
-        pytest.param(
             {"rules": [{"attribute": "country", "values": [], "version": "1.0.0"}]},
             422,
             "body.rules[0].values: a rule without values fits nobody",

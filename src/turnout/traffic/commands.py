@@ -98,7 +98,7 @@ async def set_split_by_hand(
     reason: str | None = None,
 ) -> Split:
     """Carry out a person's wish. The split in force stays, id and all, if it is that already."""
-    versions = await _versions(session, model, {share.version for share in shares})
+    versions = await _versions(session, model, [share.version for share in shares])
     variants = [
         Variant(
             name=share.name or share.version,
@@ -166,7 +166,7 @@ async def set_overrides(
 ) -> Overrides:
     """Replace all pins and rules of a model."""
     await _lock(session, model.id)
-    texts = {pin.version for pin in pins} | {rule.version for rule in rules}
+    texts = [pin.version for pin in pins] + [rule.version for rule in rules]
     versions = await _versions(session, model, texts)
     for version in versions.values():
         check_servable(version)
@@ -219,7 +219,12 @@ async def _tell_gateways(session: AsyncSession, model_id: int) -> None:
 async def _versions(
     session: AsyncSession, model: ModelRef, texts: Collection[str]
 ) -> dict[str, VersionRef]:
-    return {text: await registry.version(session, model.id, text) for text in sorted(texts)}
+    ids = await registry.version_ids(session, model.id, texts)
+    for text in texts:
+        if text not in ids:
+            raise VersionNotFound(model.name, text)
+    found = await registry.versions_by_id(session, ids.values())
+    return {version.version: version for version in found.values()}
 
 
 async def _check_versions(session: AsyncSession, model_id: int, variants: Sequence[Variant]) -> str:

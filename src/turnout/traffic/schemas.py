@@ -3,14 +3,11 @@
 import itertools
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from turnout.quantities import STRICT, Weight
 from turnout.registry.domain.fields import Summary
 from turnout.traffic.domain.overrides import Overrides, Pin, Pins, Rule, Rules
 from turnout.traffic.domain.split import Owner, Shares, Split, Spread
-
-MAX_VERSIONS: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +59,6 @@ class NewOverrides:
     pins: Pins = ()
     rules: Rules = ()
     reason: Summary | None = None
-
-    def __post_init__(self) -> None:
-        pinned = {pin.version for pin in self.pins}
-        versions = len(pinned | {rule.version for rule in self.rules})
-        if versions > MAX_VERSIONS:
-            raise ValueError(
-                f"pins and rules name {versions} different versions: name at most {MAX_VERSIONS}"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
