@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from turnout.observations.domain import ArmEvidence
+from turnout.observations.domain.evidence import ArmEvidence
 from turnout.observations.tables import Arm, ArmTotal
 from turnout.registry import commands, queries
 from turnout.registry.domain.runtime import ExternalRuntime, Runtime

@@ -18,7 +18,7 @@ from tests.gateway.waiting import eventually
 from turnout import db
 from turnout.db import Sessions
 from turnout.gateway.recorder import Recorder, passing
-from turnout.observations.domain import Prediction
+from turnout.observations.domain.prediction import Prediction
 
 SOON = timedelta(seconds=0.001)
 

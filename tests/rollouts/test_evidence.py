@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from tests.factories import NOON, arm_evidence, counted
-from turnout.observations.domain import ArmEvidence
+from turnout.observations.domain.evidence import ArmEvidence
 from turnout.rollouts.domain.evidence import Evidence, Judgement, judge
 from turnout.rollouts.domain.guardrails import Guardrail
 from turnout.rollouts.domain.plan import Plan, Stage, Strategy

@@ -17,7 +17,7 @@ from turnout import db
 from turnout.gateway.runtimes.answers import first_line
 from turnout.http import Clock, lost_connection
 from turnout.observations.commands import record_predictions
-from turnout.observations.domain import Prediction
+from turnout.observations.domain.prediction import Prediction
 from turnout.telemetry import RECORDINGS_BUFFERED, RECORDINGS_SHED, log
 
 BATCH_ROWS: Final = 5_000

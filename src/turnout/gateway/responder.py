@@ -24,7 +24,7 @@ from turnout.gateway.schemas import PredictRequest
 from turnout.gateway.shadows import Shadows
 from turnout.gateway.snapshot import LiveRoute
 from turnout.http import Clock
-from turnout.observations.domain import Prediction, uuid7
+from turnout.observations.domain.prediction import Prediction, uuid7
 from turnout.registry.domain.runtime import ExternalRuntime
 from turnout.registry.domain.version import VersionRef
 from turnout.telemetry import log

@@ -26,7 +26,7 @@ from turnout.gateway.schemas import (
     read,
 )
 from turnout.http import problems, refused
-from turnout.observations.domain import uuid7
+from turnout.observations.domain.prediction import uuid7
 from turnout.traffic.domain.split import Reason
 
 JSON: Final = "application/json"

@@ -10,18 +10,10 @@ from typing import Final
 import msgspec
 from msgspec import UNSET
 
-from turnout.observations.domain import (
-    ACCURACY,
-    LONGEST_LABEL,
-    NO_SPLIT,
-    BadRow,
-    Flaw,
-    Prediction,
-    Said,
-    Span,
-    class_text,
-    flaw_of,
-)
+from turnout.observations.domain.batch import BadRow, Flaw
+from turnout.observations.domain.outcome import ACCURACY, Said, flaw_of
+from turnout.observations.domain.prediction import LONGEST_LABEL, NO_SPLIT, Prediction, class_text
+from turnout.observations.domain.span import Span
 from turnout.observations.wire import OutcomeLine, PredictionLine
 from turnout.quantities import check_line
 from turnout.traffic.domain.assignment import bucket

@@ -10,21 +10,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.observations import folding, partitions, raw
 from turnout.observations.admission import DAY, Admission, Record, Splits, recorded, remark
-from turnout.observations.domain import (
+from turnout.observations.domain.batch import (
     MAX_ROWS,
-    WAIT_FOR_PREDICTION,
     BadRow,
     BatchRefused,
     BatchReport,
     Flaw,
-    Outcome,
     OutcomeRefused,
-    Prediction,
     RejectedRow,
     RowList,
-    Span,
     TooManyRows,
 )
+from turnout.observations.domain.outcome import WAIT_FOR_PREDICTION, Outcome
+from turnout.observations.domain.prediction import Prediction
+from turnout.observations.domain.span import Span
 from turnout.observations.tables import Batch, WaitingOutcome
 from turnout.observations.wire import Submission
 from turnout.registry import queries as registry

@@ -15,7 +15,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.observations import fold_sql
-from turnout.observations.domain import CLOCK_SKEW
+from turnout.observations.domain.span import CLOCK_SKEW
 
 FOLD_LOCK: Final = 0x666F6C64
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from turnout.observations.domain import ArmEvidence, Figures, Mean, VersionFigures, Window
+from turnout.observations.domain.evidence import ArmEvidence
+from turnout.observations.domain.figures import Figures, Mean, VersionFigures, Window
 from turnout.stats.quantile_sketch import QuantileSketch
 from turnout.stats.totals import UnitTotals
 

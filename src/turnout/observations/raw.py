@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.observations import partitions
 from turnout.observations.admission import COLUMNS, DAY, ID, Record, Remark
-from turnout.observations.domain import Span
+from turnout.observations.domain.span import Span
 
 _INSERT_NEW: Final = f"""
     INSERT INTO prediction ({", ".join(COLUMNS)})

@@ -8,14 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from turnout import http
 from turnout.http import Now, Resources, Session, problems, resources
 from turnout.observations import commands, examples, queries
-from turnout.observations.domain import (
+from turnout.observations.domain.batch import (
     BatchRefused,
     BatchReport,
     MalformedBatch,
-    Outcome,
     OutcomeRefused,
     TooManyRows,
 )
+from turnout.observations.domain.outcome import Outcome
 from turnout.observations.schemas import Performance, version_performance
 from turnout.observations.wire import NDJSON, described, read_json, read_ndjson
 from turnout.quantities import Duration, Line

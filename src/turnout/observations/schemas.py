@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from turnout.observations.domain import VersionFigures
+from turnout.observations.domain.figures import VersionFigures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

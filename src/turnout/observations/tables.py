@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from turnout.db import Base, Json
-from turnout.observations.domain import BatchReport
+from turnout.observations.domain.batch import BatchReport
 
 ModelKey = Annotated[int, mapped_column(Integer, primary_key=True, autoincrement=False)]
 IntKey = Annotated[int, mapped_column(Integer, primary_key=True, autoincrement=False)]

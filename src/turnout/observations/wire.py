@@ -15,15 +15,8 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from turnout.observations.domain import (
-    LARGEST,
-    LONGEST_LABEL,
-    BadRow,
-    Flaw,
-    MalformedBatch,
-    RejectedRow,
-    RowList,
-)
+from turnout.observations.domain.batch import BadRow, Flaw, MalformedBatch, RejectedRow, RowList
+from turnout.observations.domain.prediction import LARGEST, LONGEST_LABEL
 from turnout.quantities import check_line
 
 _HAS_VERSION = re.compile(rb'"version"\s*:')

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from turnout.errors import Unprocessable
-from turnout.observations.domain import class_text
+from turnout.observations.domain.prediction import class_text
 
 JsonValue = bool | int | float | str | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 

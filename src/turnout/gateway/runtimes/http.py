@@ -24,7 +24,7 @@ from turnout.gateway.runtimes.answers import (
     label_of,
     timed_out,
 )
-from turnout.observations.domain import LARGEST
+from turnout.observations.domain.prediction import LARGEST
 from turnout.registry.domain.runtime import HttpRuntime, check_server, no_model_server
 from turnout.registry.domain.version import VersionRef
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.access.commands import audit
 from turnout.errors import Conflict
-from turnout.observations.domain import uuid7
+from turnout.observations.domain.prediction import uuid7
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelRef, VersionRef
 from turnout.rollouts import queries

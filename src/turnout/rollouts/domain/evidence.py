@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from turnout.observations.domain import ArmEvidence
+from turnout.observations.domain.evidence import ArmEvidence
 from turnout.rollouts.domain.guardrails import PROPORTIONS, Guardrail
 from turnout.rollouts.domain.plan import Plan
 from turnout.rollouts.domain.progress import Progress

@@ -1,0 +1,57 @@
+"""What a version did in a stretch of time, for people to look at."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from turnout.stats.quantile_sketch import QuantileSketch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mean:
+    n: int = 0
+    total: float = 0.0
+
+    @property
+    def value(self) -> float | None:
+        return self.total / self.n if self.n else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What one version did in a stretch of time; `latency` in milliseconds."""
+
+    predictions: int
+    errors: int
+    labelled: int
+    correct: int
+    latency: Mean
+    confidence: Mean
+    cost: Mean
+    latencies: QuantileSketch
+
+    @property
+    def error_rate(self) -> float | None:
+        return self.errors / self.predictions if self.predictions else None
+
+    @property
+    def accuracy(self) -> float | None:
+        return self.correct / self.labelled if self.labelled else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """One minute of one version."""
+
+    minute: datetime
+    figures: Figures
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionFigures:
+    """`classes` counts the classes predicted most often; the rest is counted under ""."""
+
+    version_id: int
+    shadow: bool
+    figures: Figures
+    classes: Mapping[str, int]

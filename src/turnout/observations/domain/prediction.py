@@ -1,0 +1,68 @@
+"""One answer of one version, and the id it is known by."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Final
+
+LARGEST: Final = 1e15
+"""Bounds what is measured, so that no sum of squares can overflow."""
+
+LONGEST_LABEL: Final = 200
+
+NO_SPLIT: Final = 0
+"""Stands for the split of a prediction that no split randomised (forced, pinned, targeted)."""
+
+_EXACT = 2.0**53
+"""Below this, every whole number is a float of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """One answer of one version, or its failure to give one.
+
+    `split_id` is None for whatever the split did not randomise; such predictions are no evidence.
+    A shadow's answer carries the id of the prediction that was served beside it, so that one
+    label reaches both; a failure that another version then answered for needs an id of its own.
+    """
+
+    prediction_id: str
+    version_id: int
+    split_id: int | None
+    unit: str | None
+    at: datetime
+    latency_ms: float | None = None
+    confidence: float | None = None
+    label: str | None = None
+    error: bool = False
+    error_text: str | None = None
+    cost: float | None = None
+    shadow: bool = False
+
+
+def class_text(label: str | float | bool) -> str:
+    """Write a class as text: `3` and `3.0` as "3", `true` as "true"."""
+    if isinstance(label, str):
+        return label
+    if isinstance(label, bool):
+        return "true" if label else "false"
+    return str(int(label)) if abs(label) < _EXACT and label == int(label) else str(label)
+
+
+def uuid7(now: datetime) -> str:
+    """Make a time-ordered id (RFC 9562, section 5.7) in its canonical text."""
+    ms = int(now.timestamp() * 1000)
+    bits = secrets.randbits(74)
+    text = f"{ms << 80 | 0x7 << 76 | (bits >> 62) << 64 | 0x2 << 62 | bits & (1 << 62) - 1:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def day_of_id(prediction_id: str) -> date | None:
+    """Tell the UTC day from an id that is a UUIDv7."""
+    if len(prediction_id) != 36 or prediction_id[14] != "7":
+        return None
+    try:
+        ms = int(prediction_id[:8] + prediction_id[9:13], 16)
+        return datetime.fromtimestamp(ms / 1000, UTC).date()
+    except (ValueError, OverflowError, OSError):
+        return None
