@@ -2,12 +2,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from tests.rollouts.conftest import MODEL, Driver
 from turnout.db import transaction
 from turnout.errors import Conflict
+from turnout.observations.tables import ArmTotal
 from turnout.registry import commands as registry_commands
 from turnout.registry import queries as registry
 from turnout.registry.domain.lifecycle import Lifecycle
@@ -432,6 +433,26 @@ async def test_a_rollout_that_fails_does_not_hold_up_the_others(driver: Driver) 
         await driver.tick()
     assert (await driver.rollout(sound)).phase is Phase.ROLLED_BACK
     assert (await driver.rollout(broken)).phase is Phase.RUNNING
+
+
+async def test_sums_that_cannot_be_right_hold_their_own_rollout_only(driver: Driver) -> None:
+    broken = await driver.under_way(model="broken", stages=STAGES)
+    sound = await driver.under_way(model="sound", stages=STAGES)
+    await driver.see(broken, 1_000)
+    await driver.see(sound, 200, 150)
+    model_id = (await driver.rollout(broken)).model_id
+    async with transaction(driver.sessions) as session:
+        await session.execute(
+            update(ArmTotal).where(ArmTotal.model_id == model_id).values(units=1, n2=1)
+        )
+    await driver.tick()
+    held = await driver.rollout(broken)
+    await driver.tick(30 * MINUTE)
+
+    assert (await driver.rollout(sound)).phase is Phase.ROLLED_BACK
+    assert held.phase is Phase.RUNNING
+    assert held.seen == (Verdict.ERROR,)
+    assert (await driver.rollout(broken)).phase is Phase.PAUSED
 
 
 async def test_a_clock_that_was_set_back_stops_no_rollout(driver: Driver) -> None:
