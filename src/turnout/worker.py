@@ -6,10 +6,10 @@ number of workers may run, and any of them may die at any moment.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
@@ -19,6 +19,8 @@ from turnout.http import Clock, lost_connection, system_clock
 from turnout.observations import commands as observations
 from turnout.rollouts.commands.tick import tick
 from turnout.settings import Settings
+
+Job = Callable[[], Coroutine[Any, Any, None]]
 
 GRACE_SECONDS: Final = 20
 RETENTION_SECONDS: Final = 600
@@ -55,7 +57,7 @@ class Worker:
     async def run(self, stop: asyncio.Event) -> None:
         under_way: set[asyncio.Task[None]] = set()
         scheduler = AsyncIOScheduler(timezone=UTC)
-        jobs: tuple[tuple[Callable[[], Awaitable[None]], float], ...] = (
+        jobs: tuple[tuple[Job, float], ...] = (
             (self.retain, RETENTION_SECONDS),
             (self.fold, self.settings.fold_seconds),
             (self.tick, self.settings.tick_seconds),
@@ -74,33 +76,29 @@ class Worker:
         scheduler.start()
         telemetry.log.info("worker started", tick_seconds=self.settings.tick_seconds)
         await stop.wait()
-        scheduler.shutdown(wait=False)
+        scheduler.pause()
         if under_way:
             await asyncio.wait(under_way, timeout=GRACE_SECONDS)
+        scheduler.shutdown(wait=False)
         telemetry.log.info("worker stopped")
 
 
-def _guarded(
-    job: Callable[[], Awaitable[None]], under_way: set[asyncio.Task[None]]
-) -> Callable[[], Awaitable[None]]:
+def _guarded(job: Job, under_way: set[asyncio.Task[None]]) -> Job:
     """Keep the loop alive: a job that fails is logged and runs again at its next beat."""
     name = job.__name__
 
     async def guarded() -> None:
-        task = asyncio.ensure_future(_logged(name, job))
+        task = asyncio.current_task()
+        assert task is not None
         under_way.add(task)
-        task.add_done_callback(under_way.discard)
-        # Shielded: when the scheduler shuts down it cancels its own future, never the job.
-        await asyncio.shield(task)
+        try:
+            await job()
+        except Exception as error:  # noqa: BLE001  (the worker's loop outlives any failed job)
+            if lost_connection(error):
+                telemetry.log.warning("database unavailable", job=name, error=repr(error))
+            else:
+                telemetry.log.error("job failed", job=name, exc_info=error)
+        finally:
+            under_way.discard(task)
 
     return guarded
-
-
-async def _logged(name: str, job: Callable[[], Awaitable[None]]) -> None:
-    try:
-        await job()
-    except Exception as error:  # noqa: BLE001  (one of the three broad excepts: the worker's loop)
-        if lost_connection(error):
-            telemetry.log.warning("database unavailable", job=name, error=repr(error))
-        else:
-            telemetry.log.error("job failed", job=name, exc_info=error)

@@ -70,4 +70,4 @@ async def test_predictions_go_on_and_what_they_saw_is_written_when_it_is_back(tm
 def recorded(url: str) -> int:
     with Client(base_url=f"{url}/api/v1/models/{MODEL}/", timeout=30) as client:
         versions = client.get("performance", params={"window": "1h"}).json()["versions"]
-    return sum(version["count"] for version in versions)
+    return sum(version["predictions"] for version in versions)

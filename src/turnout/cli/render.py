@@ -42,9 +42,10 @@ def when(moment: str | None) -> str:
 
 
 def table(title: str, *columns: str) -> Table:
+    """Make a table whose first column is never cut: it is what the next command is given."""
     made = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        made.add_column(column)
+    for place, column in enumerate(columns):
+        made.add_column(column, no_wrap=place == 0, overflow="fold")
     return made
 
 
@@ -76,14 +77,12 @@ def versions(model: str, found: Sequence[Json]) -> RenderableType:
 def rollouts(found: Sequence[Json]) -> RenderableType:
     if not found:
         return "no rollouts"
-    rows = table("", "id", "model", "from", "to", "strategy", "phase", "stage", "started")
+    rows = table("", "id", "model", "change", "phase", "stage", "started")
     for rollout in found:
         rows.add_row(
             rollout["id"],
             rollout["model"],
-            rollout["baseline"] or "",
-            rollout["candidate"],
-            rollout["strategy"],
+            " → ".join(filter(None, (rollout["baseline"], rollout["candidate"]))),
             coloured(rollout["phase"]),
             f"{rollout['stage']['index']} ({rollout['stage']['index'] + 1} of {rollout['stage']['of']})",
             when(rollout["created_at"]),
