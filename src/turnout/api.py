@@ -35,7 +35,9 @@ from turnout.settings import Settings
 from turnout.telemetry import RequestTelemetry
 from turnout.traffic.routes import router as traffic
 
-ROUTERS: Final = (registry, traffic, gateway, observations, rollouts)
+# Routes are tried one after the other: the gateway's first, for they are asked the most.
+ROUTERS: Final = (gateway, registry, traffic, observations, rollouts)
+TAGS: Final = ("registry", "traffic", "predictions", "observations", "rollouts", "operation")
 STATIC: Final = Path(__file__).parent / "static"
 DESCRIPTION: Final = """\
 Release control for machine-learning models: register versions, split traffic between them,
@@ -79,6 +81,7 @@ def create_app(settings: Settings, engine: AsyncEngine, *, clock: Clock = system
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},
         generate_unique_id_function=lambda route: route.name,
+        openapi_tags=[{"name": tag} for tag in TAGS],
         middleware=[Middleware(RequestTelemetry), Middleware(BodyLimit, limit)],
     )
     app.state.resources = Resources(settings=settings, sessions=sessions, clock=clock)

@@ -4,10 +4,12 @@ They read the request and write the response themselves: declared bodies and res
 cost more than all the rest. OpenAPI is told what they take and answer.
 """
 
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import msgspec
 from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
 
 from turnout.errors import Conflict, NotFound, Refusal, Unavailable
 from turnout.gateway.app import Gateway
@@ -92,7 +94,21 @@ BATCH_ANSWERS: Final = {
     },
 }
 
-router = APIRouter(prefix="/models/{model}", tags=["predictions"])
+
+class DirectRoute(APIRoute):
+    """Calls its endpoint as it is: the search for dependencies costs as much as the endpoint."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        endpoint = self.endpoint
+
+        async def handle(request: Request) -> Response:
+            response: Response = await endpoint(request.path_params["model"], request)
+            return response
+
+        return handle
+
+
+router = APIRouter(prefix="/models/{model}", tags=["predictions"], route_class=DirectRoute)
 encode: Final = msgspec.json.Encoder().encode
 
 
