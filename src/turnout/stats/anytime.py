@@ -83,12 +83,12 @@ def anytime_p_value(
     if alternative == "two-sided":
         r = n * _mixing_variance(alpha, tuned_at)
         return math.exp(min(0.0, 0.5 * math.log1p(r) - z * z * r / (2 * (1 + r))))
-    z = z if alternative == "greater" else -z
-    if z <= 0:
-        return 1.0
     require_between(0, 0.5, alpha=alpha)
     r = n * _mixing_variance(2 * alpha, tuned_at)
+    z = max(0.0, z if alternative == "greater" else -z)
     evidence = z * z * r / (2 * (1 + r))
+    if evidence == 0:
+        return 1.0
     # sqrt(1 + r) / (2 expm1(evidence)), without overflow of a strong result
     log_p = 0.5 * math.log1p(r) - math.log(2) - evidence - math.log(-math.expm1(-evidence))
     return math.exp(min(0.0, log_p))

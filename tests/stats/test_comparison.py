@@ -1,0 +1,446 @@
+import json
+import math
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
+
+from turnout.stats.anytime import Alternative
+from turnout.stats.arguments import BadArgument
+from turnout.stats.comparison import (
+    Comparison,
+    Interval,
+    compare_adjusted,
+    compare_means,
+    compare_proportions,
+    compare_ratios,
+    lift,
+)
+from turnout.stats.moments import AdjustedMoments, Moments, Proportion, RatioMoments
+from turnout.stats.restricted import difference_error
+
+SIDES: dict[Alternative, Alternative] = {
+    "two-sided": "two-sided",
+    "greater": "less",
+    "less": "greater",
+}
+alternatives = st.sampled_from(list(SIDES))
+confidences = st.sampled_from([0.8, 0.95, 0.99, 0.999])
+methods = st.sampled_from(["score", "newcombe", "wald"])
+margins = st.sampled_from([0.0, 0.001, 0.02, 0.3])
+proportions = st.integers(1, 100_000).flatmap(
+    lambda n: st.builds(
+        Proportion, st.just(n), st.one_of(st.integers(0, n), st.integers(0, min(n, 5)))
+    )
+)
+moments = st.builds(
+    Moments,
+    st.integers(2, 10_000),
+    st.floats(-100, 100),
+    st.one_of(st.just(0.0), st.floats(1e-3, 1e6)),
+)
+
+
+def excludes(interval: Interval, value: float) -> bool:
+    low, high = interval
+    return (low is not None and low > value) or (high is not None and high < value)
+
+
+def assert_dual(result: Comparison, null: float) -> None:
+    """Small p and an interval that excludes the null are one and the same."""
+    if result.p_value is None or result.interval is None:
+        assert result.reason
+        return
+    level = 1 - result.confidence
+    if not math.isclose(result.p_value, level, rel_tol=1e-9):
+        assert excludes(result.interval, null) == (result.p_value < level)
+
+
+class TestProportions:
+    @pytest.mark.parametrize(
+        ("method", "interval"),
+        [
+            pytest.param("newcombe", (0.0524, 0.3339), id="method 10"),
+            pytest.param("score", (0.0533, 0.3377), id="method 5, Mee"),
+            pytest.param("wald", (0.0575, 0.3425), id="method 1"),
+        ],
+    )
+    def test_newcombes_first_example(self, method, interval: tuple[float, float]) -> None:
+        """56 of 70 against 48 of 80: Newcombe 1998, table II, column a."""
+        result = compare_proportions(Proportion(80, 48), Proportion(70, 56), method=method)
+
+        assert result.interval == pytest.approx(interval, abs=5e-5)
+
+    @pytest.mark.parametrize(
+        ("treatment", "control", "interval"),
+        [
+            pytest.param(Proportion(10, 9), Proportion(10, 3), (0.1705, 0.8090), id="b"),
+            pytest.param(Proportion(56, 5), Proportion(29, 0), (-0.0381, 0.1926), id="e"),
+            pytest.param(Proportion(10, 10), Proportion(10, 0), (0.6075, 1.0), id="h"),
+        ],
+    )
+    def test_newcombes_other_examples(
+        self, treatment: Proportion, control: Proportion, interval: tuple[float, float]
+    ) -> None:
+        result = compare_proportions(control, treatment, method="newcombe")
+
+        assert result.interval == pytest.approx(interval, abs=5e-5)
+
+    def test_at_no_margin_the_score_test_is_the_pooled_z_test(self) -> None:
+        control, treatment = Proportion(1_000, 100), Proportion(1_200, 150)
+        pooled = 250 / 2_200
+        error = math.sqrt(pooled * (1 - pooled) * (1 / 1_000 + 1 / 1_200))
+        result = compare_proportions(control, treatment)
+
+        assert result.standard_error == pytest.approx(error, rel=1e-12)
+        assert result.statistic == pytest.approx(0.025 / error, rel=1e-12)
+        assert result.p_value == pytest.approx(2 * stats.norm.sf(0.025 / error), rel=1e-9)
+        assert result.effect == pytest.approx(0.025)
+
+    @pytest.mark.parametrize(
+        ("control", "treatment", "difference", "error"),
+        [
+            pytest.param((1_000, 0), (1_000, 0), -0.01, 0.003146426544510455, id="no events"),
+            pytest.param((80, 48), (70, 56), -0.1, 0.07625426688839992, id="a margin"),
+            pytest.param((10**6, 3), (10**5, 1), 1e-5, 1.150071440603179e-5, id="rare events"),
+            pytest.param((4, 4), (127_856, 235), -0.9, 0.1487667837418654, id="one arm at its end"),
+        ],
+    )
+    def test_rates_are_those_of_greatest_likelihood(
+        self,
+        control: tuple[int, int],
+        treatment: tuple[int, int],
+        difference: float,
+        error: float,
+    ) -> None:
+        """Against the likelihood equation, solved to 40 digits."""
+        result = difference_error(Proportion(*control), Proportion(*treatment), difference)
+
+        assert result == pytest.approx(error, rel=1e-9)
+
+    @given(st.tuples(proportions, proportions), confidences, alternatives, margins, methods)
+    def test_p_value_and_interval_never_contradict_each_other(
+        self, arms, confidence, alternative, margin, method
+    ) -> None:
+        control, treatment = arms
+        margin = 0.0 if alternative == "two-sided" else margin
+        result = compare_proportions(
+            control,
+            treatment,
+            confidence=confidence,
+            alternative=alternative,
+            margin=margin,
+            method=method,
+        )
+
+        assert_dual(result, margin if alternative == "less" else -margin)
+
+    @given(proportions, proportions, alternatives, margins, methods)
+    def test_swapped_arms_have_the_opposite_effect(
+        self, control, treatment, alternative, margin, method
+    ) -> None:
+        margin = 0.0 if alternative == "two-sided" else margin
+        one, other = (
+            compare_proportions(*arms, alternative=side, margin=margin, method=method)
+            for arms, side in (
+                ((control, treatment), alternative),
+                ((treatment, control), SIDES[alternative]),
+            )
+        )
+        assert other.effect is not None
+        assert one.effect == -other.effect
+        if one.log10_p is not None:
+            assert one.log10_p == pytest.approx(other.log10_p, rel=1e-6, abs=1e-9)
+        if one.interval is not None:
+            low, high = one.interval
+            expected = (None if high is None else -high, None if low is None else -low)
+            assert other.interval == pytest.approx(expected, abs=1e-9)
+
+    @given(proportions, proportions)
+    def test_the_lift_agrees_with_the_absolute_test(self, control, treatment) -> None:
+        absolute, relative = compare_proportions(control, treatment), lift(control, treatment)
+
+        if relative.p_value is not None:
+            assert relative.p_value == absolute.p_value
+            assert_dual(relative, 0.0)
+
+    @pytest.mark.parametrize("events", [0, 1_000])
+    def test_without_events_nothing_is_decided(self, events: int) -> None:
+        arm = Proportion(1_000, events)
+        result = compare_proportions(arm, arm)
+
+        assert (result.p_value, result.interval) == (None, None)
+        assert result.reason == "no unit differs from any other, in either arm"
+
+    def test_without_events_newcombes_interval_still_bounds_the_effect(self) -> None:
+        arm = Proportion(1_000, 0)
+        result = compare_proportions(arm, arm, method="newcombe")
+
+        assert result.interval == pytest.approx((-0.0038, 0.0038), abs=5e-5)
+        assert result.p_value is None
+
+    def test_without_events_a_margin_can_be_decided(self) -> None:
+        arm = Proportion(1_000, 0)
+        result = compare_proportions(arm, arm, alternative="greater", margin=0.01)
+
+        assert result.p_value == pytest.approx(0.00074, abs=1e-5)
+        assert result.interval is not None
+        assert excludes(result.interval, -0.01)
+
+    def test_a_small_arm_beside_a_large_one_is_not_blind(self) -> None:
+        """Unpooled, no error in 200 would have no variance."""
+        result = compare_proportions(Proportion(20_000, 200), Proportion(200, 0))
+        pooled = 200 / 20_200
+
+        assert result.standard_error == pytest.approx(
+            math.sqrt(pooled * (1 - pooled) * (1 / 200 + 1 / 20_000)), rel=1e-9
+        )
+
+
+class TestMeans:
+    def test_welch_agrees_with_scipy(self) -> None:
+        rng = np.random.default_rng(6)
+        a, b = rng.normal(10, 3, 15), rng.normal(12, 1, 40)
+        result = compare_means(Moments.of(a), Moments.of(b))
+        reference = stats.ttest_ind(b, a, equal_var=False)
+        interval = reference.confidence_interval(0.95)
+
+        assert result.statistic == pytest.approx(reference.statistic, rel=1e-10)
+        assert result.p_value == pytest.approx(reference.pvalue, rel=1e-9)
+        assert result.degrees_of_freedom == pytest.approx(reference.df, rel=1e-10)
+        assert result.interval == pytest.approx((interval.low, interval.high), rel=1e-9)
+
+    def test_an_arm_without_variance_leaves_the_degrees_of_the_other(self) -> None:
+        result = compare_means(Moments(30, 0.0, 29.0), Moments(20, 1.0, 0.0))
+
+        assert result.degrees_of_freedom == pytest.approx(29)
+
+    def test_identical_values_decide_nothing(self) -> None:
+        result = compare_means(Moments.of([0.1] * 50), Moments.of([0.3] * 50))
+
+        assert result.effect == pytest.approx(0.2)
+        assert (result.p_value, result.interval) == (None, None)
+        assert result.reason == "nothing varies in either arm"
+
+    @given(moments, moments, confidences, alternatives, margins)
+    def test_p_value_and_interval_never_contradict_each_other(
+        self, control, treatment, confidence, alternative, margin
+    ) -> None:
+        margin = 0.0 if alternative == "two-sided" else margin
+        result = compare_means(
+            control, treatment, confidence=confidence, alternative=alternative, margin=margin
+        )
+
+        assert_dual(result, margin if alternative == "less" else -margin)
+
+    @given(moments, moments, alternatives, st.floats(1e-6, 1e6), st.booleans())
+    def test_neither_unit_nor_direction_matters(
+        self, control, treatment, alternative, scale, flip
+    ) -> None:
+        factor = -scale if flip else scale
+        scaled = [Moments(m.n, m.mean * factor, m.m2 * factor**2) for m in (control, treatment)]
+        one = compare_means(control, treatment, alternative=alternative)
+        other = compare_means(*scaled, alternative=SIDES[alternative] if flip else alternative)
+        assume(one.log10_p is not None)
+        assume(other.log10_p is not None)
+
+        assert other.log10_p == pytest.approx(one.log10_p, rel=1e-7, abs=1e-9)
+
+    @pytest.mark.parametrize(
+        ("statistic", "df", "log10_p"),
+        [
+            pytest.param(40.0, 100.0, -62.6086929709, id="far out"),
+            pytest.param(1e5, 98.0, -393.524703349, id="beyond what a float can be"),
+        ],
+    )
+    def test_a_tiny_p_value_keeps_its_logarithm(
+        self, statistic: float, df: float, log10_p: float
+    ) -> None:
+        n = int(df / 2 + 1)
+        arm = Moments(n, 0.0, n - 1.0)
+        effect = statistic * math.sqrt(2 / n)
+        result = compare_means(arm, Moments(n, effect, n - 1.0))
+
+        assert result.degrees_of_freedom == pytest.approx(df)
+        assert result.log10_p == pytest.approx(log10_p, rel=1e-9)
+
+
+class TestRatios:
+    def test_the_delta_method_counts_users_not_requests(self) -> None:
+        rng = np.random.default_rng(9)
+        x = rng.integers(1, 30, 400) * 1.0
+        y = x * rng.beta(2, 8, 400)
+        arm = RatioMoments.of(y, x)
+        result = compare_ratios(arm, RatioMoments.of(y[:200], x[:200]))
+        ratio = y.sum() / x.sum()
+        variances = []
+        for ys, xs in ((y, x), (y[:200], x[:200])):
+            residuals = ys - ys.sum() / xs.sum() * xs
+            variances.append(residuals.var(ddof=1) / len(xs) / xs.mean() ** 2)
+
+        assert result.effect == pytest.approx(y[:200].sum() / x[:200].sum() - ratio)
+        assert result.standard_error == pytest.approx(math.sqrt(sum(variances)), rel=1e-9)
+
+    def test_a_ratio_to_nothing_decides_nothing(self) -> None:
+        nothing = RatioMoments(Moments(5, 1.0, 1.0), Moments(5, 0.0, 0.0), 0.0)
+        some = RatioMoments(Moments(5, 1.0, 1.0), Moments(5, 2.0, 1.0), 0.0)
+
+        for result in (compare_ratios(nothing, some), lift(some, nothing)):
+            assert (result.effect, result.p_value, result.interval) == (None, None, None)
+            assert result.reason
+
+
+class TestAdjusted:
+    def test_what_the_past_explains_is_taken_out(self) -> None:
+        rng = np.random.default_rng(10)
+        pre = rng.normal(50, 10, 2_000)
+        post = 0.9 * pre + rng.normal(0, 3, 2_000)
+        post[1_000:] += 1.0
+        control = AdjustedMoments.of(post[:1_000], pre[:1_000])
+        treatment = AdjustedMoments.of(post[1_000:], pre[1_000:])
+        plain = compare_means(control.post, treatment.post)
+        result = compare_adjusted(control, treatment)
+        assert plain.standard_error is not None
+
+        assert result.effect == pytest.approx(1.0, abs=0.3)
+        assert result.standard_error == pytest.approx(
+            plain.standard_error * math.sqrt(1 - 0.9487**2), rel=0.05
+        )
+
+    def test_a_past_that_does_not_vary_explains_nothing(self) -> None:
+        flat = Moments(100, 5.0, 0.0)
+        control, treatment = Moments(100, 1.0, 50.0), Moments(100, 2.0, 50.0)
+        result = compare_adjusted(
+            AdjustedMoments(control, flat, 0.0), AdjustedMoments(treatment, flat, 0.0)
+        )
+
+        assert result == compare_means(control, treatment)
+
+
+class TestLift:
+    def test_koopmans_example(self) -> None:
+        """36 of 40 against 16 of 80: a ratio of 4.5 between 2.939 and 7.152 (Koopman 1984)."""
+        result = lift(Proportion(80, 16), Proportion(40, 36))
+
+        assert result.effect == pytest.approx(3.5)
+        assert result.interval == pytest.approx((1.939, 6.152), abs=1e-3)
+
+    def test_each_end_of_fiellers_interval_is_a_multiple_that_is_just_significant(self) -> None:
+        control, treatment = Moments(800, 10.0, 8e4), Moments(900, 11.0, 9e4)
+        result = lift(control, treatment)
+        assert result.interval is not None
+        assert result.degrees_of_freedom is not None
+        t = stats.t.isf(0.025, result.degrees_of_freedom)
+
+        for end in result.interval:
+            assert end is not None
+            distance = 11.0 - (1 + end) * 10.0
+            error = math.sqrt(
+                treatment.variance / treatment.n + (1 + end) ** 2 * control.variance / control.n
+            )
+            assert abs(distance) == pytest.approx(t * error, rel=1e-9)
+
+    @given(moments, moments)
+    def test_the_lift_agrees_with_the_absolute_test(self, control, treatment) -> None:
+        assert_dual(lift(control, treatment), 0.0)
+
+    def test_a_negative_control_divides_by_its_size(self) -> None:
+        positive = lift(Moments(1_000, 10.0, 9e4), Moments(1_000, 11.0, 9e4))
+        negative = lift(Moments(1_000, -10.0, 9e4), Moments(1_000, -11.0, 9e4))
+        assert positive.interval is not None
+        low, high = positive.interval
+        assert low is not None
+        assert high is not None
+
+        assert negative.effect == pytest.approx(-0.1)
+        assert negative.interval == pytest.approx((-high, -low))
+
+    def test_a_control_that_may_be_zero_bounds_nothing(self) -> None:
+        result = lift(Moments(100, 0.1, 9e4), Moments(100, 5.0, 9e4))
+
+        assert result.interval is None
+        assert result.reason == "the control may be 0, so its multiples have no bounds"
+
+    def test_nothing_is_relative_to_no_events(self) -> None:
+        assert lift(Proportion(100, 0), Proportion(100, 5)).effect is None
+
+    def test_no_events_at_all_are_a_loss_of_everything(self) -> None:
+        result = lift(Proportion(5_000, 10), Proportion(5_000, 0))
+        assert result.interval is not None
+
+        assert result.effect == -1.0
+        assert result.interval[0] == -1.0
+        assert result.interval[1] == pytest.approx(-0.616, abs=1e-3)
+
+    def test_the_delta_interval_is_symmetrical(self) -> None:
+        result = lift(Proportion(5_000, 500), Proportion(5_000, 550), method="delta")
+        assert result.interval is not None
+        assert result.effect is not None
+
+        assert sum(result.interval) / 2 == pytest.approx(result.effect)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("true", [0.0, 0.5])
+    def test_the_interval_covers_the_truth_as_often_as_it_says(self, true: float) -> None:
+        rng = np.random.default_rng(11)
+        control, treatment = rng.binomial(5_000, [[0.1], [0.1 * (1 + true)]], (2, 1_500))
+        missed = 0
+        for a, b in zip(control, treatment, strict=True):
+            interval = lift(Proportion(5_000, int(a)), Proportion(5_000, int(b))).interval
+            assert interval is not None
+            missed += excludes(interval, true)
+
+        assert 0.035 <= missed / 1_500 <= 0.067
+
+
+@pytest.mark.parametrize(
+    ("act", "argument"),
+    [
+        pytest.param(
+            lambda: compare_proportions(Proportion(0, 0), Proportion(5, 1)),
+            "control",
+            id="empty control",
+        ),
+        pytest.param(
+            lambda: compare_means(Moments(5, 1.0, 1.0), Moments(1, 1.0, 0.0)),
+            "treatment",
+            id="one unit has no variance",
+        ),
+        pytest.param(
+            lambda: compare_means(Moments(5, 1.0, 1.0), Moments(5, 1.0, 1.0), margin=0.1),
+            "margin",
+            id="a margin on both sides",
+        ),
+        pytest.param(
+            lambda: compare_proportions(
+                Proportion(5, 1), Proportion(5, 1), alternative="less", margin=1.0
+            ),
+            "margin",
+            id="a margin of everything",
+        ),
+        pytest.param(
+            lambda: compare_means(Moments(5, 1.0, 1.0), Moments(5, 1.0, 1.0), confidence=95),
+            "confidence",
+            id="confidence in percent",
+        ),
+        pytest.param(
+            lambda: lift(Moments(5, 1.0, 1.0), Proportion(5, 1)),
+            "treatment",
+            id="a mean against a rate",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(act, argument: str) -> None:
+    with pytest.raises(BadArgument, match=f"^{argument} "):
+        act()
+
+
+@given(proportions, proportions, alternatives)
+def test_a_comparison_is_json(control, treatment, alternative: Alternative) -> None:
+    for result in (
+        compare_proportions(control, treatment, alternative=alternative),
+        lift(control, treatment),
+    ):
+        assert json.dumps(asdict(result), allow_nan=False)
