@@ -1,7 +1,6 @@
 """The demo from its start to its exit status: the product's main job on real models."""
 
 import asyncio
-import os
 import shutil
 import signal
 import sys
@@ -115,7 +114,7 @@ async def _go_live(
         await story.publish(running, release, parent=parent, data=material.dataset_version)
         screen.say(
             f"registered {release.version}: {release.model.description},"
-            f" accuracy {release.model.accuracy:.1%} in its own validation"
+            f" accuracy {100 * release.model.accuracy:.1f} % in its own validation"
         )
         parent = release.version
     live = await story.go_live(running, first.version)
@@ -156,14 +155,13 @@ def _conclude(chapters: list[Chapter], traffic: Traffic, home: Path, screen: Scr
     for chapter in chapters:
         out.print("", pictures.ending(chapter), sep="\n")
     surprises = [surprise for chapter in chapters for surprise in chapter.surprises()]
-    if traffic.failed:
-        surprises.append(f"{traffic.failed:,} of {traffic.sent:,} requests failed")
+    surprises += [f"{n:,} requests failed: {why}" for why, n in traffic.failures.most_common(3)]
     for surprise in surprises:
         out.print(f"[bold red]not as it should be:[/] {escape(surprise)}", soft_wrap=True)
     out.print(
         f"\n{traffic.sent:,} requests in {screen.elapsed:.0f} s, {traffic.failed:,} failed."
-        f" All of it is on record in {home}. To explore it:\n\n"
-        f"  {_command()} serve --data-dir {home}\n\n"
+        " Everything is on record. To explore it:\n\n"
+        f"  {_command()} serve --data-dir {_from_here(home)}\n\n"
         "then open http://127.0.0.1:8000/docs, or in another terminal:\n\n"
         f"  {_command()} rollouts\n"
         f"  {_command()} rollout {MODEL} show\n",
@@ -177,4 +175,9 @@ def _command() -> str:
     """How to call this installation from here."""
     if shutil.which("turnout"):
         return "turnout"
-    return os.path.relpath(Path(sys.executable).with_name("turnout"))
+    return str(_from_here(Path(sys.executable).with_name("turnout")))
+
+
+def _from_here(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

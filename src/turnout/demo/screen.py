@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
@@ -48,7 +48,7 @@ class Screen:
 
     def clear(self) -> None:
         if self._live.is_started:
-            self._live.update("", refresh=True)
+            self._live.update(Group(), refresh=True)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,14 +63,15 @@ class Narrator:
     def __call__(self, sight: Sight) -> None:
         version = self.release.version
         decided_on = {step.evidence for step in sight.steps}
+        # Steps first: after a step the worker looks again at once, at the same time of its clock.
         lines = [
+            (step.at, ("step", step.step), pictures.step_line(version, step))
+            for step in sight.steps
+        ]
+        lines += [
             (look.at, ("look", look.id), pictures.look_line(version, look))
             for look in sight.looks
             if look.id not in decided_on
-        ]
-        lines += [
-            (step.at, ("step", step.step), pictures.step_line(version, step))
-            for step in sight.steps
         ]
         for _, key, line in sorted(lines, key=lambda told: told[0]):
             if key not in self._told:

@@ -35,18 +35,23 @@ class Service:
 
     async def send(self, method: str, path: str, body: Any = None, *, view: type[View]) -> View:
         """Send JSON, or bytes as they are, and read what is answered."""
-        raw = isinstance(body, bytes)
-        kind = "application/octet-stream" if raw else "application/json"
-        content = body if raw or body is None else msgspec.json.encode(body)
         try:
-            response = await self.client.request(
-                method, f"/api/v1{path}", content=content, headers={"content-type": kind}
-            )
+            response = await self.ask(method, path, body)
         except httpx2.TransportError as error:
             raise DemoFailed(f"{method} {path}: the service does not answer: {error!r}") from error
         if not response.is_success:
             raise DemoFailed(f"{method} {path} answered {response.status_code}: {response.text}")
         return msgspec.json.decode(response.content, type=view)
+
+    async def ask(self, method: str, path: str, body: Any = None) -> httpx2.Response:
+        """The same for those who take a refusal for an answer."""
+        raw = isinstance(body, bytes)
+        return await self.client.request(
+            method,
+            f"/api/v1{path}",
+            content=body if raw or body is None else msgspec.json.encode(body),
+            headers={"content-type": "application/octet-stream" if raw else "application/json"},
+        )
 
     async def read(self, path: str, view: type[View]) -> View:
         return await self.send("GET", path, view=view)

@@ -15,7 +15,6 @@ from turnout.demo.service import DemoFailed, Service
 
 CALLERS: Final = 20
 USERS: Final = 2_000
-JSON: Final = {"content-type": "application/json"}
 LABELS_EVERY: Final = 0.25
 """Seconds between two batches of labels."""
 
@@ -50,10 +49,14 @@ class Traffic:
     held_out: HeldOut
     pace: Pace
     answered: Counter[str] = field(default_factory=Counter)
-    failed: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
     labelled: int = 0
     _due: deque[_Due] = field(default_factory=deque)
     _random: random.Random = field(default_factory=random.Random)
+
+    @property
+    def failed(self) -> int:
+        return self.failures.total()
 
     @property
     def sent(self) -> int:
@@ -83,14 +86,12 @@ class Traffic:
             "inputs": self.held_out.pixels[row],
         }
         try:
-            response = await self.service.client.post(
-                f"/api/v1/models/{MODEL}/predict", content=msgspec.json.encode(body), headers=JSON
-            )
-        except httpx2.TransportError:
-            self.failed += 1
+            response = await self.service.ask("POST", f"/models/{MODEL}/predict", body)
+        except httpx2.TransportError as error:
+            self.failures[repr(error)] += 1
             return
         if not response.is_success:
-            self.failed += 1
+            self.failures[f"{response.status_code}: {response.text}"] += 1
             return
         answer = msgspec.json.decode(response.content, type=_Answer)
         self.answered[answer.version] += 1

@@ -2,6 +2,7 @@
 
 import fcntl
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from turnout import embedded
 from turnout.demo.service import DemoFailed
 
 MARK: Final = "made-by-turnout-demo"
+STOPPING_LOOKS: Final = 20
 
 
 @contextmanager
@@ -38,7 +40,16 @@ def workplace(directory: Path) -> Iterator[Path]:
 def _check(home: Path) -> None:
     if home.exists() and any(home.iterdir()) and not (home / MARK).exists():
         raise DemoFailed(f"{home} holds something that no demo has made: name another directory")
-    if embedded.in_use(home):
+    if _stays_in_use(home):
         raise DemoFailed(
             f"a service still runs on what the last demo left in {home}: stop it first"
         )
+
+
+def _stays_in_use(home: Path) -> bool:
+    """Give a server that is just stopping the time to do so."""
+    for _ in range(STOPPING_LOOKS):
+        if not embedded.in_use(home):
+            return False
+        time.sleep(0.1)
+    return True
