@@ -89,7 +89,7 @@ def execute(browser: Chrome, url: str, operation: str, rollout: str) -> int:
     wait.until(expected.element_to_be_clickable(button)).click()
     status = wait.until(
         lambda _: block.find_element(
-            By.CSS_SELECTOR, ".live-responses-table .response-col_status"
+            By.CSS_SELECTOR, ".live-responses-table tr.response .response-col_status"
         ).text.split()
     )
     return int(status[0])

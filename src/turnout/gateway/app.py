@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from turnout import db
 from turnout.errors import Refusal
-from turnout.gateway.lookups import Lookups
+from turnout.gateway.lookups import Lookups, RouteOnItsWay
 from turnout.gateway.recorder import Recorder
 from turnout.gateway.responder import Responder, Served
 from turnout.gateway.runtimes.pool import RuntimePool
@@ -64,10 +64,13 @@ class Gateway:
 
     async def route(self, model: str) -> LiveRoute:
         """Raises ModelNotFound or NoRoute, or Unavailable when the database cannot tell which."""
-        live = self.keeper.current.routes.get(model)
-        if live is None:
-            raise await self._lookups.absence(model)
-        return live
+        if live := self.keeper.current.routes.get(model):
+            return live
+        absence = await self._lookups.absence(model)
+        # Whoever starts a first rollout and predicts at once is faster than the notification.
+        if isinstance(absence, RouteOnItsWay) and (live := await self.keeper.awaited(model)):
+            return live
+        raise absence
 
     async def assign(
         self, live: LiveRoute, request: AssignRequest

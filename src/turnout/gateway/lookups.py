@@ -12,6 +12,7 @@ from turnout.errors import Refusal, Unavailable
 from turnout.http import lost_connection
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelRef, VersionRef
+from turnout.traffic import queries as traffic
 from turnout.traffic.domain.split import check_servable
 
 REMEMBERED: Final = timedelta(seconds=2)
@@ -27,6 +28,15 @@ class NoRoute(Unavailable):
         )
 
 
+class RouteOnItsWay(Unavailable):
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"{model} has just been given a route, which this replica does not follow yet:"
+            " try again in a moment",
+            model=model,
+        )
+
+
 class Lookups:
     """An answer, a refusal too, is given again for two seconds before the database is asked anew.
 
@@ -38,10 +48,12 @@ class Lookups:
         self._known: dict[tuple[str, str | None], tuple[float, VersionRef | Refusal]] = {}
 
     async def absence(self, model: str) -> Refusal:
-        """Tell why a model has no route: it is not there, or nothing serves it yet."""
+        """Tell why a model has no route here: it is not there, nothing serves it, or not yet."""
 
         async def find(session: AsyncSession) -> Refusal:
-            return NoRoute((await registry.model(session, model)).name)
+            found = await registry.model(session, model)
+            split = await traffic.active_split(session, found.id)
+            return NoRoute(model) if split is None else RouteOnItsWay(model)
 
         found = await self._once((model, None), find)
         assert isinstance(found, Refusal)

@@ -26,6 +26,9 @@ from turnout.traffic.domain.draws import draws
 ANSWER_WITHIN: Final = timedelta(seconds=5)
 """A database that takes longer to tell what changed counts as away."""
 
+ARRIVES_WITHIN: Final = timedelta(seconds=1)
+"""How long a request waits for a route that the database has and this process does not."""
+
 FIRST_RETRY: Final = timedelta(milliseconds=100)
 LAST_RETRY: Final = timedelta(seconds=5)
 
@@ -96,6 +99,7 @@ class SnapshotKeeper:
         self._named: set[int] = set()
         self._lost = False
         self._news = asyncio.Event()
+        self._renewed = asyncio.Event()
         self._tried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -110,6 +114,14 @@ class SnapshotKeeper:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    async def awaited(self, model: str) -> LiveRoute | None:
+        """The route of a model that is about to have one; None if none came in time."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(ARRIVES_WITHIN.total_seconds()):
+                while model not in self.current.routes:
+                    await self._renewed.wait()
+        return self.current.routes.get(model)
 
     async def _keep(self) -> None:
         retry = FIRST_RETRY
@@ -173,6 +185,8 @@ class SnapshotKeeper:
             routes = await queries.routes(session, named) if named else []
         if named:
             self.current = self.current.renewed(named, routes, revisions)
+            self._renewed.set()
+            self._renewed = asyncio.Event()
             self._on_change(self.current)
         self.loaded = True
         self._tried.set()
