@@ -58,12 +58,14 @@ def arm(
         pytest.param(ERRORS, arm(1_000, 10), None, Verdict.PASS, id="few errors"),
         pytest.param(ERRORS, arm(1_000, 300), None, Verdict.FAIL, id="many errors"),
         pytest.param(ERRORS, arm(50, 0), None, Verdict.INSUFFICIENT_SAMPLE, id="small sample"),
-        pytest.param(ERRORS, arm(10, 1), None, Verdict.INSUFFICIENT_SAMPLE, id="one error in ten"),
+        pytest.param(
+            ERRORS, arm(10, 1), None, Verdict.INSUFFICIENT_SAMPLE, id="small_sample_single_error"
+        ),
         pytest.param(ERRORS, None, None, Verdict.NO_DATA, id="no prediction"),
         pytest.param(MORE_ERRORS, arm(500, 5), arm(500, 5), Verdict.PASS, id="equal arms"),
         pytest.param(MORE_ERRORS, arm(500, 0), arm(500, 0), Verdict.PASS, id="no error anywhere"),
         pytest.param(
-            MORE_ERRORS, arm(5_000, 400), arm(5_000, 0), Verdict.FAIL, id="no error in the baseline"
+            MORE_ERRORS, arm(5_000, 400), arm(5_000, 0), Verdict.FAIL, id="zero_errors_in_control"
         ),
         pytest.param(MORE_ERRORS, arm(500, 5), None, Verdict.NO_DATA, id="no baseline to compare"),
         pytest.param(
@@ -78,7 +80,7 @@ def arm(
             arm(1_000),
             None,
             Verdict.PASS,
-            id="every answer equally fast",
+            id="identical_and_tied_data: one arm",
         ),
         pytest.param(
             Guardrail(metric="latency_p95", max=20),
@@ -92,7 +94,7 @@ def arm(
             arm(1_000),
             arm(1_000),
             Verdict.PASS,
-            id="percentiles alike",
+            id="identical_and_tied_data: two arms",
         ),
         pytest.param(
             Guardrail(metric="accuracy", min=0.8),

@@ -195,5 +195,5 @@ class Rollout(RuleBasedStateMachine):
             assert (step.progress.baking_since is None) is stopped
 
 
-Rollout.TestCase.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+Rollout.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 TestRollout = Rollout.TestCase

@@ -13,7 +13,7 @@ from turnout import telemetry
 from turnout.db import Sessions, transaction
 from turnout.errors import Refusal
 from turnout.rollouts.commands.apply import Look, apply, look_at, look_row, situation
-from turnout.rollouts.domain.transitions import Hold, decide, obstructed
+from turnout.rollouts.domain.transitions import Hold, Transition, decide, obstructed
 from turnout.rollouts.tables import Rollout
 
 WORKER: Final = "worker"
@@ -127,15 +127,18 @@ async def _settle(sessions: Sessions, claim: Claim, *, now: datetime) -> None:
     """Carry out what was found; where that is refused, say so in the rollout's history."""
     try:
         async with transaction(sessions) as session:
-            await _carry_out(session, claim, now=now, refusal=None)
+            taken = await _carry_out(session, claim, now=now, refusal=None)
     except Refusal as refusal:
         async with transaction(sessions) as session:
-            await _carry_out(session, claim, now=now, refusal=refusal)
+            taken = await _carry_out(session, claim, now=now, refusal=refusal)
+    if taken is not None:
+        rollout = str(claim.rollout_id)
+        telemetry.log.info(f"rollout {taken.event}", rollout=rollout, reason=taken.reason)
 
 
 async def _carry_out(
     session: AsyncSession, claim: Claim, *, now: datetime, refusal: Refusal | None
-) -> None:
+) -> Transition | None:
     """Look again under the lock: since the survey, a person or another worker may have acted."""
     rollout = await session.scalar(
         select(Rollout)
@@ -143,13 +146,14 @@ async def _carry_out(
         .with_for_update()
     )
     if rollout is None:
-        return
+        return None
     look = (await look_at(session, [rollout], now))[rollout.id]
     at = situation(rollout, look, now)
     decision = decide(at)
     if isinstance(decision, Hold):
         rollout.lease_until = None
-        return
+        return None
     if refusal is not None:
         decision = obstructed(at, decision, refusal)
     await apply(session, rollout, decision, look, actor=WORKER, now=now)
+    return decision
