@@ -14,7 +14,7 @@ from turnout.demo.models import Pace
 from turnout.demo.run import run
 from turnout.demo.workplace import workplace
 
-QUICK = Pace(bakes=(1, 1, 1), label_delay=0.2)
+QUICK = Pace(stages=((30, 1), (100, 1)), label_delay=0.2)
 PATIENCE = 60.0
 
 

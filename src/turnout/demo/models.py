@@ -51,10 +51,10 @@ class Material:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """Times are in seconds. A stage lasts at least its `bake`, a rollout at most `limit`, and the
-    truth about an answer is known `label_delay` after it."""
+    """Times are in seconds. A stage has its weight in percent and its bake time; a rollout lasts at
+    most `limit`, and the truth about an answer is known `label_delay` after it."""
 
-    bakes: tuple[float, float, float] = (4, 4, 3)
+    stages: tuple[tuple[float, float], ...] = ((10, 4), (50, 4), (100, 3))
     limit: float = 60
     requests_per_second: float = 250
     label_delay: float = 1

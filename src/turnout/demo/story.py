@@ -22,8 +22,6 @@ from turnout.demo.views import (
 
 WORKER: Final = "worker"
 POLL_SECONDS: Final = 0.3
-ROUTED_WITHIN: Final = 10
-WEIGHTS: Final = (10, 50, 100)
 GUARDRAILS: Final = (
     # The drop first: it is the reason that a reader understands best.
     {"metric": "accuracy", "max_decrease": 0.03},
@@ -31,7 +29,7 @@ GUARDRAILS: Final = (
     {"metric": "error_rate", "max": 0.05},
     {"metric": "latency_p99", "max_increase": 100},
 )
-"""Those against the baseline apply at 10 and 50 %; at 100 % none runs beside the candidate."""
+"""Those against the baseline apply below 100 %, where one runs beside the candidate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,17 +102,11 @@ async def publish(service: Service, release: Release, *, parent: str | None, dat
 
 
 async def go_live(service: Service, version: str) -> Rollout:
-    """Release the first version, which has nothing to be compared with, and wait for its route.
-
-    A route reaches every replica within milliseconds, which may be after the rollout's answer.
-    """
+    """Release the first version, which has nothing to be compared with."""
     launch = {"candidate": version, "strategy": "replace"}
     rollout = await service.send("POST", f"/models/{MODEL}/rollouts", launch, view=Rollout)
     if rollout.phase != "succeeded":
         raise DemoFailed(f"{version} should be live at once, but its rollout is {rollout.phase}")
-    async with asyncio.timeout(ROUTED_WITHIN):
-        while not (await service.ask("POST", f"/models/{MODEL}/assign", {})).is_success:  # noqa: ASYNC110  (it happens in another process)
-            await asyncio.sleep(0.01)
     return rollout
 
 
@@ -147,10 +139,7 @@ async def _start(service: Service, version: str, pace: Pace) -> Rollout:
     launch = {
         "candidate": version,
         "strategy": "canary",
-        "stages": [
-            {"weight": weight, "bake": bake}
-            for weight, bake in zip(WEIGHTS, pace.bakes, strict=True)
-        ],
+        "stages": [{"weight": weight, "bake": bake} for weight, bake in pace.stages],
         "guardrails": GUARDRAILS,
     }
     return await service.send("POST", f"/models/{MODEL}/rollouts", launch, view=Rollout)
