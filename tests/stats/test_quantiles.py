@@ -194,11 +194,11 @@ def test_a_finding_is_json(candidate: QuantileSketch, baseline: QuantileSketch) 
 def test_equal_arms_rarely_fail_though_judged_at_every_look() -> None:
     rng = np.random.default_rng(8)
     false_alarms = 0
-    for _ in range(60):
+    for _ in range(40):
         values, on_candidate = rng.lognormal(4, 1, 5_000), rng.random(5_000) < 0.1
         true = math.exp(4 + 2.3263)
         failed = False
-        for look in np.unique(np.geomspace(50, 5_000, 30).astype(int)):
+        for look in np.unique(np.geomspace(50, 5_000, 20).astype(int)):
             candidate = QuantileSketch.of(values[:look][on_candidate[:look]])
             baseline = QuantileSketch.of(values[:look][~on_candidate[:look]])
             difference = judge_quantile_difference(
@@ -208,4 +208,4 @@ def test_equal_arms_rarely_fail_though_judged_at_every_look() -> None:
             failed |= against_limit(candidate, true).verdict is Verdict.FAIL
         false_alarms += failed
 
-    assert false_alarms <= 3
+    assert false_alarms <= 2

@@ -5,7 +5,7 @@ from typing import Literal
 
 from turnout.stats.arguments import BadArgument
 
-_Method = Literal["bonferroni", "holm", "simes-hochberg", "hommel", "fdr_bh", "fdr_by"]
+_Method = Literal["bonferroni", "simes-hochberg", "hommel", "fdr_bh", "fdr_by"]
 
 
 def bonferroni(p_values: Sequence[float]) -> list[float]:
@@ -15,7 +15,14 @@ def bonferroni(p_values: Sequence[float]) -> list[float]:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """The chance of any false finding, whatever the dependence (Holm 1979)."""
-    return _adjusted(p_values, "holm")
+    # Not from statsmodels, whose Holm collects all garbage at every call: 0.1 s each.
+    _require_p_values(p_values)
+    adjusted, greatest = [0.0] * len(p_values), 0.0
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    for rank, index in enumerate(order):
+        greatest = max(greatest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = greatest
+    return adjusted
 
 
 def hochberg(p_values: Sequence[float]) -> list[float]:
@@ -39,12 +46,16 @@ def benjamini_yekutieli(p_values: Sequence[float]) -> list[float]:
 
 
 def _adjusted(p_values: Sequence[float], method: _Method) -> list[float]:
-    for p_value in p_values:
-        if not 0 <= p_value <= 1:
-            raise BadArgument("p_values", f"must lie between 0 and 1, not {p_value}")
+    _require_p_values(p_values)
     if not p_values:
         return []
     # Imported here because it brings pandas with it: a second, and 100 MB.
     from statsmodels.stats.multitest import multipletests  # noqa: PLC0415
 
     return [float(p_value) for p_value in multipletests(list(p_values), method=method)[1]]
+
+
+def _require_p_values(p_values: Sequence[float]) -> None:
+    for p_value in p_values:
+        if not 0 <= p_value <= 1:
+            raise BadArgument("p_values", f"must lie between 0 and 1, not {p_value}")

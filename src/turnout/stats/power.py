@@ -139,7 +139,13 @@ def power_means(
         z = critical_value(confidence, alternative, None)
         return _rejecting(lambda mean: float(special.ndtr(mean - z)), distance, alternative)
     t = critical_value(confidence, alternative, df)
-    return _rejecting(lambda mean: float(special.nctdtr(df, -mean, -t)), distance, alternative)
+
+    def above(mean: float) -> float:
+        chance = float(special.nctdtr(df, -mean, -t))
+        # So far from the critical value that it is 0 or 1, SciPy may have no answer.
+        return float(special.ndtr(mean - t)) if math.isnan(chance) else chance
+
+    return _rejecting(above, distance, alternative)
 
 
 def minimum_detectable_effect(

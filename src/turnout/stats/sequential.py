@@ -276,7 +276,7 @@ def _futility(
         step = walk.step(fraction)
         bound = min(upper - shift, step.lower_bound(max(0.0, spent - before)))
         lacking = step.below(upper - shift) - (beta - before)
-        bounds.append(bound + shift)
+        bounds.append(min(upper, bound + shift))
         # A bound that cannot be reached is followed as far as numbers go: a later one may be.
         walk = step.stop(low=max(bound, -FARTHEST), high=upper - shift)
         before = spent

@@ -1,0 +1,425 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from turnout.stats.arguments import BadArgument
+from turnout.stats.sequential import (
+    SequentialTest,
+    boundaries,
+    conditional_power,
+    exit_probabilities,
+    futility_boundaries,
+    inflation,
+    predictive_power,
+    sequential_p_value,
+)
+from turnout.stats.spending import (
+    HwangShihDeCani,
+    KimDeMets,
+    LanDeMetsOBrienFleming,
+    LanDeMetsPocock,
+    Spending,
+    UserSpending,
+)
+from turnout.stats.stopped import stopped
+
+OBF, POCOCK, LINEAR = LanDeMetsOBrienFleming(), LanDeMetsPocock(), KimDeMets(1)
+DEFAULT, FUTILITY = HwangShihDeCani(-3), HwangShihDeCani(-8)
+FAMILIES: list[Spending] = [
+    OBF,
+    POCOCK,
+    LINEAR,
+    DEFAULT,
+    HwangShihDeCani(0),
+    HwangShihDeCani(1),
+    KimDeMets(2),
+]
+
+
+def equal(looks: int) -> list[float]:
+    return [look / looks for look in range(1, looks + 1)]
+
+
+schedules = st.lists(st.integers(1, 200), min_size=1, max_size=8, unique=True).map(
+    lambda looks: [look / 200 for look in sorted(looks)]
+)
+
+
+class TestSpending:
+    @pytest.mark.parametrize("family", FAMILIES, ids=repr)
+    def test_all_is_spent_in_the_end_and_never_given_back(self, family: Spending) -> None:
+        spent = [family.spent(t / 50, 0.025) for t in range(51)]
+
+        assert spent[0] == 0
+        assert spent[-1] == pytest.approx(0.025, rel=1e-12)
+        assert spent == sorted(spent)
+        assert family.spent(1.2, 0.025) == spent[-1]
+
+    @pytest.mark.parametrize(
+        ("family", "fraction", "spent"),
+        [
+            pytest.param(OBF, 0.2, 5.3888e-07, id="O'Brien-Fleming"),
+            pytest.param(OBF, 1e-3, 0.0, id="O'Brien-Fleming, so early that it is nothing"),
+            pytest.param(POCOCK, 0.2, 0.00738486, id="Pocock"),
+            pytest.param(HwangShihDeCani(-4), 1 / 3, 0.00130306, id="Hwang-Shih-DeCani"),
+            pytest.param(KimDeMets(2), 0.5, 0.00625, id="Kim-DeMets"),
+            pytest.param(UserSpending((0.5, 1.0), (0.2, 1.0)), 0.75, 0.015, id="shares"),
+            pytest.param(UserSpending((0.5, 1.0), (0.005, 0.025)), 0.25, 0.0025, id="levels"),
+        ],
+    )
+    def test_each_family_spends_by_its_formula(
+        self, family: Spending, fraction: float, spent: float
+    ) -> None:
+        assert family.spent(fraction, 0.025) == pytest.approx(spent, rel=1e-4)
+
+    @pytest.mark.parametrize(
+        ("act", "argument"),
+        [
+            pytest.param(lambda: KimDeMets(0), "rho", id="all at once"),
+            pytest.param(lambda: HwangShihDeCani(math.nan), "gamma", id="not a number"),
+            pytest.param(lambda: UserSpending((1.0,), ()), "cumulative", id="missing entries"),
+            pytest.param(
+                lambda: UserSpending((0.5, 1.0), (0.02, 0.01)), "cumulative", id="given back"
+            ),
+            pytest.param(lambda: UserSpending((0.5, 1.0), (0, 0)), "cumulative", id="nothing"),
+            pytest.param(lambda: OBF.spent(-0.1, 0.025), "fraction", id="before the start"),
+        ],
+    )
+    def test_what_cannot_be_spent_is_refused(self, act, argument: str) -> None:
+        with pytest.raises(BadArgument, match=f"^{argument} "):
+            act()
+
+
+class TestBoundaries:
+    @pytest.mark.parametrize(
+        ("spending", "bounds"),
+        [
+            pytest.param(OBF, [4.8769, 3.3569, 2.6803, 2.2898, 2.0310], id="O'Brien-Fleming"),
+            pytest.param(POCOCK, [2.4380, 2.4268, 2.4102, 2.3966, 2.3860], id="Pocock"),
+        ],
+    )
+    def test_five_looks_as_gsdesign_has_them(self, spending: Spending, bounds: list[float]) -> None:
+        assert boundaries(equal(5), alpha=0.025, spending=spending) == pytest.approx(
+            bounds, abs=2e-4
+        )
+
+    @pytest.mark.parametrize(
+        ("fractions", "alpha", "spending", "bounds"),
+        [
+            ((0.01, 0.02), 0.025, OBF, (22.3831425680701901, 15.8054890484165307)),
+            ((0.5, 0.501), 0.025, OBF, (2.96258804272756679, 3.00799825886423815)),
+            ((0.5, 0.501), 0.025, DEFAULT, (2.60747488352965288, 2.67258281802625347)),
+            ((0.05, 0.0505), 0.025, OBF, (9.95514557745584309, 9.92443725511957314)),
+            ((0.999, 1.0), 0.05, LINEAR, (1.64533861883154862, 1.70077100129024319)),
+            ((0.1, 1.0), 0.001, FUTILITY, (4.92994628680517774, 3.09034704457844369)),
+        ],
+    )
+    def test_far_tails_and_small_increments_keep_their_digits(
+        self,
+        fractions: tuple[float, ...],
+        alpha: float,
+        spending: Spending,
+        bounds: tuple[float, ...],
+    ) -> None:
+        """Against adaptive integration with 45 digits."""
+        found = boundaries(fractions, alpha=alpha, spending=spending)
+
+        assert found == pytest.approx(bounds, abs=1e-9)
+
+    @given(schedules, st.sampled_from(FAMILIES))
+    @settings(max_examples=40)
+    def test_what_was_spent_is_what_is_exceeded(
+        self, fractions: list[float], spending: Spending
+    ) -> None:
+        bounds = boundaries(fractions, alpha=0.025, spending=spending)
+        exits = exit_probabilities(fractions, bounds, None, 0.0)
+
+        assert sum(exits.upper) == pytest.approx(spending.spent(fractions[-1], 0.025), rel=1e-9)
+        assert sum(exits.lower) == 0
+
+    def test_a_single_look_is_the_fixed_test(self) -> None:
+        for spending in FAMILIES:
+            assert boundaries([1.0], alpha=0.025, spending=spending) == pytest.approx(
+                [stats.norm.isf(0.025)], abs=1e-11
+            )
+
+    def test_a_schedule_that_ends_early_keeps_the_rest_unless_it_is_final(self) -> None:
+        open_end = boundaries([0.3, 0.6], alpha=0.025, spending=DEFAULT)
+        final = boundaries([0.3, 0.6], alpha=0.025, spending=DEFAULT, final=True)
+        exits = exit_probabilities([0.3, 0.6], final, None, 0.0)
+
+        assert open_end[0] == final[0]
+        assert open_end[1] > final[1]
+        assert sum(exits.upper) == pytest.approx(0.025, rel=1e-9)
+
+    def test_information_beyond_the_plan_spends_no_more(self) -> None:
+        bounds = boundaries([0.5, 1.3], alpha=0.025, spending=DEFAULT)
+        exits = exit_probabilities([0.5, 1.3], bounds, None, 0.0)
+
+        assert sum(exits.upper) == pytest.approx(0.025, rel=1e-9)
+
+    def test_where_nothing_is_spent_nothing_can_stop(self) -> None:
+        assert boundaries([0.001, 1.0], alpha=0.025, spending=OBF)[0] == math.inf
+
+    def test_four_hundred_looks_are_no_trouble(self) -> None:
+        bounds = boundaries(equal(400), alpha=0.025, spending=DEFAULT)
+
+        assert bounds[-1] == pytest.approx(2.22720162562, abs=1e-9)
+
+    def test_a_walk_that_is_simulated_exceeds_them_as_often_as_promised(self) -> None:
+        rng = np.random.default_rng(14)
+        fractions = np.array([0.02, 0.05, 0.2, 0.21, 0.5, 0.7, 0.9, 1.0])
+        steps = rng.standard_normal((40_000, 8)) * np.sqrt(np.diff(fractions, prepend=0))
+        z = steps.cumsum(axis=1) / np.sqrt(fractions)
+        bounds = boundaries(list(fractions), alpha=0.025, spending=DEFAULT)
+
+        assert (z > bounds).any(axis=1).mean() == pytest.approx(0.025, abs=3 * 0.00078)
+
+    @pytest.mark.parametrize(
+        ("fractions", "alpha", "argument"),
+        [
+            pytest.param([], 0.025, "fractions", id="no looks"),
+            pytest.param([0.5, 0.4], 0.025, "fractions", id="information lost"),
+            pytest.param([0.5, 0.5], 0.025, "fractions", id="nothing new"),
+            pytest.param([0.0, 0.5], 0.025, "fractions", id="no information"),
+            pytest.param([math.inf], 0.025, "fractions", id="infinite information"),
+            pytest.param([0.5], 0.0, "alpha", id="no error allowed"),
+        ],
+    )
+    def test_what_is_no_schedule_is_refused(
+        self, fractions: list[float], alpha: float, argument: str
+    ) -> None:
+        with pytest.raises(BadArgument, match=f"^{argument} "):
+            boundaries(fractions, alpha=alpha, spending=DEFAULT)
+
+
+class TestOneLookAtATime:
+    def test_looks_taken_one_by_one_have_the_bounds_of_the_schedule(self) -> None:
+        fractions = [0.1, 0.13, 0.4, 0.8, 1.0]
+        test = SequentialTest(alpha=0.025, spending=DEFAULT)
+        for fraction in fractions:
+            test = test.look(fraction)
+
+        assert tuple(look.bound for look in test.looks) == boundaries(
+            fractions, alpha=0.025, spending=DEFAULT
+        )
+
+    def test_a_resumed_test_goes_on_as_if_never_left(self) -> None:
+        test = SequentialTest(alpha=0.025, spending=DEFAULT).look(0.2).look(0.5)
+        resumed = SequentialTest.resumed(test.looks, alpha=0.025, spending=DEFAULT)
+
+        assert resumed == test
+        assert resumed.look(0.9).looks == test.look(0.9).looks
+
+    def test_a_refresh_without_new_information_is_no_look(self) -> None:
+        test = SequentialTest(alpha=0.025, spending=DEFAULT).look(0.5)
+
+        assert test.look(0.5 + 1e-6) is test
+        assert test.look(0.4) is test
+
+    def test_after_the_final_look_nothing_is_left_to_spend(self) -> None:
+        test = SequentialTest(alpha=0.025, spending=DEFAULT).look(0.5).look(0.7, final=True)
+
+        assert test.looks[-1].spent == 0.025
+        assert test.look(0.9).looks[-1].bound == math.inf
+
+
+class TestFutility:
+    def test_the_default_design_of_gsdesign(self) -> None:
+        """Three looks, HSD -4 and -2, 90 % power: gsDesign(), test.type = 4."""
+        spending, futility = HwangShihDeCani(-4), HwangShihDeCani(-2)
+        factor = inflation(equal(3), alpha=0.025, beta=0.1, spending=spending, futility=futility)
+        drift = math.sqrt(factor) * (stats.norm.isf(0.025) + stats.norm.isf(0.1))
+        lower = futility_boundaries(
+            equal(3), alpha=0.025, beta=0.1, spending=spending, futility=futility, drift=drift
+        )
+        upper = boundaries(equal(3), alpha=0.025, spending=spending)
+
+        assert factor == pytest.approx(1.0700, abs=1e-3)
+        assert upper == pytest.approx([3.0107, 2.5465, 1.9992], abs=1e-4)
+        assert lower == pytest.approx([-0.2387, 0.9411, 1.9992], abs=1e-3)
+
+    @pytest.mark.parametrize(
+        ("spending", "futility", "factor"),
+        [
+            (OBF, None, 1.055),
+            (HwangShihDeCani(-4), None, 1.050),
+            (HwangShihDeCani(-3), None, 1.071),
+            (HwangShihDeCani(-2), None, 1.102),
+            (KimDeMets(2), None, 1.102),
+            (HwangShihDeCani(-3), HwangShihDeCani(-8), 1.081),
+            (HwangShihDeCani(-4), HwangShihDeCani(-12), 1.053),
+            (HwangShihDeCani(-4), HwangShihDeCani(-4), 1.101),
+            (HwangShihDeCani(-2), HwangShihDeCani(-8), 1.110),
+        ],
+    )
+    def test_a_hundred_looks_cost_little_more_than_one(
+        self, spending: Spending, futility: Spending | None, factor: float
+    ) -> None:
+        found = inflation(equal(100), alpha=0.025, beta=0.2, spending=spending, futility=futility)
+
+        assert found == pytest.approx(factor, abs=6e-4)
+
+    def test_the_default_profile_stops_early_for_benefit_and_for_none(self) -> None:
+        """Expected size, as a multiple of a single look with the same power."""
+        fractions = equal(100)
+        design = {"alpha": 0.025, "beta": 0.2}
+        factor = inflation(fractions, spending=DEFAULT, futility=FUTILITY, **design)
+        drift = math.sqrt(factor) * (stats.norm.isf(0.025) + stats.norm.isf(0.2))
+        upper = boundaries(fractions, alpha=0.025, spending=DEFAULT)
+        lower = futility_boundaries(
+            fractions, spending=DEFAULT, futility=FUTILITY, drift=drift, **design
+        )
+
+        def expected_size(true: float) -> float:
+            exits = exit_probabilities(fractions, upper, lower, true)
+            stops = np.add(exits.upper, exits.lower)
+            return factor * float(np.dot(fractions, stops) + 1 - stops.sum())
+
+        assert sum(exit_probabilities(fractions, upper, lower, drift).upper) == pytest.approx(0.8)
+        assert expected_size(0.0) == pytest.approx(0.683, abs=1e-3)
+        assert expected_size(drift) == pytest.approx(0.730, abs=1e-3)
+
+    def test_who_ignores_futility_errs_no_more_often(self) -> None:
+        upper = boundaries(equal(5), alpha=0.025, spending=DEFAULT)
+
+        assert sum(exit_probabilities(equal(5), upper, None, 0.0).upper) == pytest.approx(0.025)
+
+    def test_a_lower_bound_never_lies_above_its_upper_one(self) -> None:
+        arguments = {"alpha": 0.025, "beta": 0.2, "spending": DEFAULT, "futility": FUTILITY}
+        lower = futility_boundaries(equal(10), drift=12.0, **arguments)  # type: ignore[arg-type]
+        upper = boundaries(equal(10), alpha=0.025, spending=DEFAULT)
+
+        assert all(low <= high for low, high in zip(lower, upper, strict=True))
+
+    def test_crossed_bounds_are_refused(self) -> None:
+        with pytest.raises(BadArgument, match=r"^lower "):
+            exit_probabilities([0.5, 1.0], [2.0, 2.0], [2.1, 0.0], 0.0)
+
+    def test_missing_bounds_are_refused(self) -> None:
+        with pytest.raises(BadArgument, match=r"^upper "):
+            exit_probabilities([0.5, 1.0], [2.0], None, 0.0)
+
+
+class TestSequentialPValue:
+    @given(
+        schedules.flatmap(
+            lambda fractions: st.tuples(
+                st.just(fractions),
+                st.lists(st.floats(-3, 6), min_size=len(fractions), max_size=len(fractions)),
+            )
+        ),
+        st.sampled_from([OBF, POCOCK, DEFAULT]),
+    )
+    @settings(max_examples=30)
+    def test_it_is_small_exactly_when_a_look_has_stopped_the_test(
+        self, seen: tuple[list[float], list[float]], spending: Spending
+    ) -> None:
+        fractions, z = seen
+        p = sequential_p_value(z, fractions, spending=spending)
+        bounds = boundaries(fractions, alpha=0.025, spending=spending)
+
+        if not math.isclose(p, 0.025, rel_tol=1e-6):
+            assert (p < 0.025) == any(a >= b for a, b in zip(z, bounds, strict=True))
+
+    def test_it_never_rises_from_look_to_look(self) -> None:
+        z, fractions = [0.5, 2.2, 2.9, 1.0, 0.2], equal(5)
+        p = [
+            sequential_p_value(z[:looks], fractions[:looks], spending=DEFAULT)
+            for looks in range(1, 6)
+        ]
+
+        assert p == sorted(p, reverse=True)
+        assert p[2] == p[3] == p[4]
+
+    def test_at_a_single_full_look_it_is_the_p_value(self) -> None:
+        assert sequential_p_value([2.0], [1.0], spending=DEFAULT) == pytest.approx(
+            stats.norm.sf(2.0), rel=1e-6
+        )
+
+    def test_no_effect_at_all_has_no_evidence(self) -> None:
+        assert sequential_p_value([-4.0], [0.5], spending=DEFAULT) > 0.9
+
+    def test_overwhelming_evidence_is_a_number(self) -> None:
+        assert 0 < sequential_p_value([37.0], [0.5], spending=DEFAULT) < 1e-280
+
+    def test_missing_looks_are_refused(self) -> None:
+        with pytest.raises(BadArgument, match=r"^z "):
+            sequential_p_value([1.0], [0.5, 1.0], spending=DEFAULT)
+
+
+class TestWhatIsToCome:
+    @given(st.floats(-3, 4), st.floats(0.05, 0.95), st.floats(-2, 5))
+    def test_conditional_power_is_that_of_the_walk_from_here(
+        self, z: float, fraction: float, drift: float
+    ) -> None:
+        """The formula of Lan & Wittes 1988."""
+        rest = 1 - fraction
+        expected = stats.norm.cdf((z * fraction**0.5 - 1.96 + drift * rest) / rest**0.5)
+        found = conditional_power(z, fraction, critical=1.96, drift=drift)
+
+        assert found == pytest.approx(expected, rel=1e-9)
+
+    @given(st.floats(-3, 4), st.floats(0.05, 0.95))
+    def test_predictive_power_without_a_belief(self, z: float, fraction: float) -> None:
+        """The formula of Spiegelhalter, Freedman & Blackburn 1986."""
+        expected = stats.norm.cdf((z - 1.96 * fraction**0.5) / (1 - fraction) ** 0.5)
+
+        assert predictive_power(z, fraction, critical=1.96) == pytest.approx(expected, rel=1e-9)
+
+    def test_a_firm_belief_is_a_design(self) -> None:
+        assert predictive_power(1.0, 0.4, critical=1.96, prior=(2.8, 1e-6)) == pytest.approx(
+            conditional_power(1.0, 0.4, critical=1.96, drift=2.8), rel=1e-6
+        )
+
+    @pytest.mark.parametrize(("z", "power"), [(1.95, 0.0), (1.96, 1.0)])
+    def test_in_the_end_it_is_decided(self, z: float, power: float) -> None:
+        assert conditional_power(z, 1.0, critical=1.96, drift=2.8) == power
+        assert predictive_power(z, 1.0, critical=1.96) == power
+
+
+class TestStopped:
+    def two_looks(self, z: float, first: float) -> float:
+        """P(stop at the first look, or z at the second), from the bivariate normal."""
+        joint = stats.multivariate_normal(cov=[[1, 0.5**0.5], [0.5**0.5, 1]])
+        return float(1 - joint.cdf([first, z]))
+
+    def test_a_test_of_one_look_claims_what_it_shows(self) -> None:
+        result = stopped(2.5, [1.0], [])
+
+        assert result.p_value == pytest.approx(stats.norm.sf(2.5), rel=1e-9)
+        assert result.drift == pytest.approx(2.5, abs=1e-8)
+        assert result.interval == pytest.approx((2.5 - 1.959964, 2.5 + 1.959964), abs=1e-6)
+
+    def test_a_stop_at_the_second_look_counts_the_first(self) -> None:
+        result = stopped(2.2, [0.5, 1.0], [2.8])
+
+        assert result.p_value == pytest.approx(self.two_looks(2.2, 2.8), abs=1e-5)
+
+    def test_an_early_winner_is_marked_down(self) -> None:
+        fractions = equal(4)
+        upper = boundaries(fractions, alpha=0.025, spending=POCOCK)
+        result = stopped(2.6, fractions[:3], upper[:2])
+        low, high = result.interval
+
+        assert low < result.drift < 2.6 / math.sqrt(0.75)
+        assert result.drift < high
+
+    @pytest.mark.parametrize("drift", [0.0, 2.0])
+    def test_the_estimate_is_too_high_as_often_as_too_low(self, drift: float) -> None:
+        """Of the result that half of all, under this drift, are at least as extreme as."""
+        low, high = -10.0, 10.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            exits = exit_probabilities([0.5, 1.0], [2.5, middle], None, drift)
+            low, high = (middle, high) if sum(exits.upper) > 0.5 else (low, middle)
+
+        assert stopped(low, [0.5, 1.0], [2.5]).drift == pytest.approx(drift, abs=1e-6)
+
+    def test_missing_bounds_are_refused(self) -> None:
+        with pytest.raises(BadArgument, match=r"^upper "):
+            stopped(2.0, [0.5, 1.0], [])
