@@ -1,20 +1,26 @@
 """Which rows of a batch are recorded, and as what: pure, and the hot loop of ingestion."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from operator import attrgetter
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from msgspec import UNSET
 
-from turnout.observations.domain.batch import BadRow, Flaw
+from turnout.observations.domain.batch import BadRow, Flaw, RejectedRow, RowList
 from turnout.observations.domain.outcome import ACCURACY, Said, flaw_of
-from turnout.observations.domain.prediction import LONGEST_LABEL, NO_SPLIT, Prediction, class_text
-from turnout.observations.domain.span import Span
-from turnout.observations.wire import OutcomeLine, PredictionLine
+from turnout.observations.domain.prediction import (
+    LARGEST,
+    LONGEST_LABEL,
+    NO_SPLIT,
+    Prediction,
+    class_text,
+)
+from turnout.observations.domain.span import Days, Span
+from turnout.observations.wire import OutcomeLine, PredictionLine, Submission
 from turnout.quantities import check_line
 from turnout.traffic.domain.assignment import bucket
 from turnout.traffic.domain.split import Split
@@ -57,6 +63,9 @@ COLUMNS: Final = (
 ID: Final = 1
 DAY: Final = 2
 
+Line = TypeVar("Line")
+Row = TypeVar("Row")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remark:
@@ -70,62 +79,105 @@ class Remark:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admitted:
+    """The good rows of a batch, and what is wrong with the bad ones."""
+
+    records: list[Record]
+    remarks: list[Remark]
+    rejected: list[RejectedRow]
+
+    @property
+    def rows(self) -> int:
+        return len(self.records) + len(self.remarks)
+
+
 class Splits:
-    """The splits of a model that were in force in the time of a batch, oldest first."""
+    """The splits of a model that were in force in the time of a batch."""
 
     def __init__(self, splits: Iterable[Split]) -> None:
         self._ordered = sorted(splits, key=attrgetter("created_at", "id"))
         self._since = [split.created_at for split in self._ordered]
-        self._by_id = {split.id: split for split in self._ordered}
+        self._ids = {split.id for split in self._ordered}
+        self._arms = {
+            (split.id, variant.version_id, variant.shadow)
+            for split in self._ordered
+            for variant in split.variants
+        }
 
-    def named(self, split_id: int) -> Split | None:
-        return self._by_id.get(split_id)
-
-    def in_force(self, at: datetime) -> Split | None:
+    def drew(self, version_id: int, unit: str | None, at: datetime, *, shadow: bool) -> int:
+        """Name the split that, by itself, could have had the version answer the unit then."""
         place = bisect_right(self._since, at)
-        return self._ordered[place - 1] if place else None
+        if not place:
+            return NO_SPLIT
+        split = self._ordered[place - 1]
+        if (split.id, version_id, shadow) not in self._arms:
+            return NO_SPLIT
+        if shadow or unit is None or not split.by_unit:
+            return split.id
+        answer = split.answers[bisect_right(split.bounds, bucket(split.salt, unit))]
+        return split.id if answer.version_id == version_id else NO_SPLIT
+
+    def check(self, split_id: int, version_id: int, *, shadow: bool) -> int:
+        """Take the caller's word for the split, if there was such a split."""
+        if split_id not in self._ids:
+            raise BadRow(Flaw("split_id", f"this model never had a split {split_id}"))
+        if (split_id, version_id, shadow) not in self._arms:
+            role = "as a shadow" if shadow else "to answer"
+            raise BadRow(Flaw("split_id", f"split {split_id} did not have this version {role}"))
+        return split_id
 
 
-def drawn_by(split: Split, version_id: int, unit: str | None, *, shadow: bool) -> bool:
-    """Whether this split, by itself, could have had the version answer the unit."""
-    variant = split.variant(version_id)
-    if variant is None or variant.shadow != shadow:
-        return False
-    if shadow or unit is None or not split.by_unit:
-        return True
-    place = bisect_right(split.bounds, bucket(split.salt, unit))
-    return split.answers[place].version_id == version_id
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Admission:
-    """What the rows of one batch are held against."""
+    """What the rows of one batch are held against.
 
-    model_id: int
-    batch_seq: int
-    now: datetime
-    span: Span
-    splits: Splits
-    versions: Mapping[str, int | Flaw]
-    """Every version that the batch names, and why it is none."""
+    `versions` has every version that the batch names, and for one that is none, why. The time
+    that a row takes is what bounds ingestion, so it is spent on explanations only for bad rows.
+    """
+
+    def __init__(
+        self,
+        *,
+        model_id: int,
+        batch_seq: int,
+        span: Span,
+        splits: Splits,
+        versions: Mapping[str, int | Flaw],
+    ) -> None:
+        self.span = span
+        self._model_id = model_id
+        self._batch_seq = batch_seq
+        self._splits = splits
+        self._versions = versions
+        self._days = Days(span)
+
+    def admit(self, batch: Submission) -> Admitted:
+        rejected = list(batch.rejected)
+        records = _good(batch, batch.predictions, RowList.PREDICTIONS, self.record, rejected)
+        remarks = _good(batch, batch.outcomes, RowList.OUTCOMES, self.remark, rejected)
+        rejected.sort(key=lambda row: (row.list is not RowList.PREDICTIONS, row.index))
+        return Admitted(records=records, remarks=remarks, rejected=rejected)
 
     def record(self, line: PredictionLine) -> Record:
-        version_id = self.versions[line.version]
+        version_id = self._versions[line.version]
         if isinstance(version_id, Flaw):
             raise BadRow(version_id)
         at = self._time(line.at)
-        unit, label = line.unit, line.label
-        prediction_id = _plain("prediction_id", line.prediction_id)
-        if unit is not None:
-            _plain("unit", unit)
-        if label is not None:
-            label = _plain("class", label if label.__class__ is str else class_text(label))
+        prediction_id, unit, label = line.prediction_id, line.unit, line.label
+        if label is not None and not isinstance(label, str):
+            label = class_text(label)
+        if not (
+            prediction_id.isprintable()
+            and (unit is None or unit.isprintable())
+            and (label is None or label.isprintable())
+        ):
+            _check_lines({"prediction_id": prediction_id, "unit": unit, "class": label})
         return (
-            self.model_id,
+            self._model_id,
             prediction_id,
-            self.span.day(prediction_id, at),
+            self._days.of(prediction_id, at),
             version_id if line.shadow else 0,
-            self.batch_seq,
+            self._batch_seq,
             version_id,
             self._split(line, version_id, at),
             unit,
@@ -134,43 +186,59 @@ class Admission:
             line.confidence,
             line.cost,
             label,
-            _failure(line.error),
+            _failure(line.error) if line.error else None,
             None if line.features is None else _json(line.features),
         )
 
     def remark(self, line: OutcomeLine) -> Remark:
         if flaw := flaw_of(line):
             raise BadRow(flaw)
-        for field in ("prediction_id", "unit", "metric"):
-            if (given := getattr(line, field)) is not None:
-                _plain(field, given)
-        if isinstance(line.label, str):
-            _plain("label", line.label)
+        label = line.label if isinstance(line.label, str) else None
+        _check_lines(
+            {
+                "prediction_id": line.prediction_id,
+                "unit": line.unit,
+                "metric": line.metric,
+                "label": label,
+            }
+        )
         return remark(line, self._time(line.at))
 
     def _time(self, at: datetime | None) -> datetime:
+        span = self.span
         if at is None:
-            return self.now
-        if flaw := self.span.flaw(at):
+            return span.now
+        if not span.oldest <= at <= span.newest:
+            flaw = span.flaw(at)
+            assert flaw is not None
             raise BadRow(flaw)
         return at if at.tzinfo is UTC else at.astimezone(UTC)
 
     def _split(self, line: PredictionLine, version_id: int, at: datetime) -> int:
-        """Take the caller's word for the split, or else work out whether it drew this row."""
-        if line.split_id is None:
+        split_id = line.split_id
+        if split_id is UNSET:
+            return self._splits.drew(version_id, line.unit, at, shadow=line.shadow)
+        if split_id is None:
             return NO_SPLIT
-        if line.split_id is UNSET:
-            split = self.splits.in_force(at)
-            drawn = split and drawn_by(split, version_id, line.unit, shadow=line.shadow)
-            return split.id if split and drawn else NO_SPLIT
-        split = self.splits.named(line.split_id)
-        if split is None:
-            raise BadRow(Flaw("split_id", f"this model never had a split {line.split_id}"))
-        variant = split.variant(version_id)
-        if variant is None or variant.shadow != line.shadow:
-            role = "as a shadow" if line.shadow else "to answer"
-            raise BadRow(Flaw("split_id", f"split {split.id} has no version {line.version} {role}"))
-        return split.id
+        return self._splits.check(split_id, version_id, shadow=line.shadow)
+
+
+def _good(
+    batch: Submission,
+    lines: Sequence[Line | None],
+    within: RowList,
+    admit: Callable[[Line], Row],
+    rejected: list[RejectedRow],
+) -> list[Row]:
+    rows: list[Row] = []
+    for index, line in enumerate(lines):
+        if line is None:
+            continue
+        try:
+            rows.append(admit(line))
+        except BadRow as error:
+            rejected.append(error.at(RowList.LINES if batch.by_line else within, index))
+    return rows
 
 
 def remark(said: Said, at: datetime) -> Remark:
@@ -185,41 +253,54 @@ def remark(said: Said, at: datetime) -> Remark:
     )
 
 
-def recorded(row: Prediction, model_id: int, batch_seq: int, span: Span) -> Record:
-    """Bring what the gateway saw into the form that is recorded."""
+def recorded(row: Prediction, model_id: int, batch_seq: int, days: Days) -> Record:
+    """Bring what the gateway saw into the form that is recorded.
+
+    What a model answered is not ours to trust: one NaN would be the sum of all that follows.
+    """
     return (
         model_id,
         row.prediction_id,
-        span.day(row.prediction_id, row.at),
+        days.of(row.prediction_id, row.at),
         row.version_id if row.shadow else 0,
         batch_seq,
         row.version_id,
         row.split_id or NO_SPLIT,
         row.unit,
         row.at,
-        row.latency_ms,
-        row.confidence,
-        row.cost,
+        _measured(row.latency_ms),
+        _measured(row.confidence),
+        _measured(row.cost),
         row.label and row.label[:LONGEST_LABEL],
         (row.error_text or "") if row.error else None,
         None,
     )
 
 
-def _plain(field: str, text: str) -> str:
+def _measured(value: float | None) -> float | None:
+    return value if value is not None and 0 <= value <= LARGEST else None
+
+
+def _check_lines(texts: Mapping[str, str | None]) -> None:
+    for field, text in texts.items():
+        if text is not None:
+            _check_line(field, text)
+
+
+def _check_line(field: str, text: str) -> None:
     # isprintable is a hundred times faster than the rule, and stricter.
     if not text.isprintable():
         try:
             check_line(text)
         except ValueError as error:
             raise BadRow(Flaw(field, str(error))) from None
-    return text
 
 
-def _failure(error: str | bool | None) -> str | None:
-    if not error:
-        return None
-    return "" if error is True else _plain("error", error)
+def _failure(error: str | bool) -> str:
+    if isinstance(error, bool):
+        return ""
+    _check_line("error", error)
+    return error
 
 
 def _json(features: Mapping[str, object]) -> str:

@@ -1,29 +1,25 @@
 """Record what was seen, fold it into totals, and keep each for as long as it is of use."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final
 
-from sqlalchemy import delete, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.observations import folding, partitions, raw
 from turnout.observations.admission import DAY, Admission, Record, Splits, recorded, remark
 from turnout.observations.domain.batch import (
     MAX_ROWS,
-    BadRow,
     BatchRefused,
     BatchReport,
     Flaw,
     OutcomeRefused,
-    RejectedRow,
-    RowList,
     TooManyRows,
 )
 from turnout.observations.domain.outcome import WAIT_FOR_PREDICTION, Outcome
 from turnout.observations.domain.prediction import Prediction
-from turnout.observations.domain.span import Span
+from turnout.observations.domain.span import Days, Span
 from turnout.observations.tables import Batch, WaitingOutcome
 from turnout.observations.wire import Submission
 from turnout.registry import queries as registry
@@ -36,8 +32,14 @@ FOLD_ROWS: Final = 50_000
 DAYS_AHEAD: Final = 2
 GATEWAY_DELAY: Final = timedelta(days=1)
 
-Line = TypeVar("Line")
-Row = TypeVar("Row")
+_CLAIM: Final = text(
+    """
+    INSERT INTO batch (model_id, key, received_at, predictions, outcomes, first_day, last_day)
+    VALUES (:model_id, :key, :now, :predictions, :outcomes, :today, :today)
+    ON CONFLICT DO NOTHING
+    RETURNING seq
+    """
+)
 
 
 async def record_predictions(
@@ -52,8 +54,8 @@ async def record_predictions(
     seq = await _claim(session, model_id, key, predictions=len(rows), now=now)
     if seq is None:
         return 0
-    span = Span.kept(now, GATEWAY_DELAY)
-    records = [recorded(row, model_id, seq, span) for row in rows]
+    days = Days(Span.kept(now, GATEWAY_DELAY))
+    records = [recorded(row, model_id, seq, days) for row in rows]
     new = await raw.write_predictions(session, records)
     report = BatchReport(accepted=new, duplicate=len(rows) - new)
     await _settle(session, model_id, seq, records, report, rows=len(rows), now=now)
@@ -77,36 +79,28 @@ async def record(
     if batch.rows > MAX_ROWS:
         raise TooManyRows(batch.rows)
     predictions = sum(line is not None for line in batch.predictions)
+    outcomes = batch.rows - predictions
     seq = await _claim(
-        session,
-        model_id,
-        batch.batch_id,
-        predictions=predictions,
-        outcomes=batch.rows - predictions,
-        now=now,
+        session, model_id, batch.batch_id, predictions=predictions, outcomes=outcomes, now=now
     )
     if seq is None:
         return await _former_report(session, model_id, batch.batch_id)
-    admission = await _admission(
-        session, model_id, seq, batch, span=Span.kept(now, retention), now=now
+    admission = await _admission(session, model_id, seq, batch, span=Span.kept(now, retention))
+    admitted = admission.admit(batch)
+    if atomic and admitted.rejected:
+        raise BatchRefused(admitted.rejected, batch.rows)
+    new = await raw.write_predictions(session, admitted.records)
+    kept = await raw.write_outcomes(
+        session, admitted.remarks, model_id=model_id, seq=seq, span=admission.span
     )
-    rejected = list(batch.rejected)
-    records = _admitted(batch.predictions, admission.record, RowList.PREDICTIONS, batch, rejected)
-    remarks = _admitted(batch.outcomes, admission.remark, RowList.OUTCOMES, batch, rejected)
-    if atomic and rejected:
-        raise BatchRefused(rejected, batch.rows)
-    new = await raw.write_predictions(session, records)
-    outcomes = await raw.write_outcomes(
-        session, remarks, model_id=model_id, seq=seq, span=admission.span, now=now
-    )
-    accepted = new + outcomes.kept + outcomes.by_unit
+    accepted = new + kept.kept + kept.by_unit
     report = BatchReport(
         accepted=accepted,
-        duplicate=len(records) + len(remarks) - accepted - outcomes.unknown,
-        unknown=outcomes.unknown,
-        rejected=rejected,
+        duplicate=admitted.rows - accepted - kept.unknown,
+        unknown=kept.unknown,
+        rejected=admitted.rejected,
     )
-    await _settle(session, model_id, seq, records, report, rows=batch.rows, now=now)
+    await _settle(session, model_id, seq, admitted.records, report, rows=batch.rows, now=now)
     return report
 
 
@@ -121,7 +115,7 @@ async def feedback(
     seq = await _claim(session, model_id, None, outcomes=1, now=now)
     assert seq is not None
     kept = await raw.write_outcomes(
-        session, [remark(outcome, at)], model_id=model_id, seq=seq, span=span, now=now
+        session, [remark(outcome, at)], model_id=model_id, seq=seq, span=span
     )
     accepted = kept.kept + kept.by_unit
     return BatchReport(
@@ -143,18 +137,15 @@ async def _claim(
     Who claims the same key at the same time waits here for the first to commit or give up.
     """
     seq: int | None = await session.scalar(
-        insert(Batch)
-        .values(
-            model_id=model_id,
-            key=key,
-            received_at=now,
-            predictions=predictions,
-            outcomes=outcomes,
-            first_day=now.date(),
-            last_day=now.date(),
-        )
-        .on_conflict_do_nothing()
-        .returning(Batch.seq)
+        _CLAIM,
+        {
+            "model_id": model_id,
+            "key": key,
+            "now": now,
+            "predictions": predictions,
+            "outcomes": outcomes,
+            "today": now.date(),
+        },
     )
     return seq
 
@@ -191,15 +182,16 @@ async def _former_report(session: AsyncSession, model_id: int, key: str | None) 
 
 
 async def _admission(
-    session: AsyncSession, model_id: int, seq: int, batch: Submission, *, span: Span, now: datetime
+    session: AsyncSession, model_id: int, seq: int, batch: Submission, *, span: Span
 ) -> Admission:
     lines = [line for line in batch.predictions if line is not None]
     if not lines:
         return Admission(
-            model_id=model_id, batch_seq=seq, now=now, span=span, splits=Splits(()), versions={}
+            model_id=model_id, batch_seq=seq, span=span, splits=Splits(()), versions={}
         )
-    earliest = min((line.at for line in lines if line.at is not None), default=now)
-    splits = await traffic.splits_since(session, model_id, max(span.oldest, min(earliest, now)))
+    earliest = min((line.at for line in lines if line.at is not None), default=span.now)
+    since = max(span.oldest, min(earliest, span.now))
+    splits = await traffic.splits_since(session, model_id, since)
     named = {line.split_id for line in lines if isinstance(line.split_id, int)}
     if missing := named.difference(split.id for split in splits):
         former = await traffic.splits(session, missing)
@@ -207,7 +199,6 @@ async def _admission(
     return Admission(
         model_id=model_id,
         batch_seq=seq,
-        now=now,
         span=span,
         splits=Splits(splits),
         versions=await _versions(session, model_id, {line.version for line in lines}),
@@ -227,29 +218,11 @@ async def _versions(
     names = {name for name in parsed.values() if isinstance(name, str)}
     ids = await registry.version_ids(session, model_id, names)
     return {
-        text: name
+        given: name
         if isinstance(name, Flaw)
         else ids.get(name) or Flaw("version", f"this model has no version {name}")
-        for text, name in parsed.items()
+        for given, name in parsed.items()
     }
-
-
-def _admitted(
-    lines: Sequence[Line | None],
-    admit: Callable[[Line], Row],
-    within: RowList,
-    batch: Submission,
-    rejected: list[RejectedRow],
-) -> list[Row]:
-    rows: list[Row] = []
-    for index, line in enumerate(lines):
-        if line is None:
-            continue
-        try:
-            rows.append(admit(line))
-        except BadRow as error:
-            rejected.append(error.at(RowList.LINES if batch.by_line else within, index))
-    return rows
 
 
 async def fold(session: AsyncSession, *, now: datetime, limit: int = FOLD_ROWS) -> int:
@@ -264,11 +237,7 @@ async def fold(session: AsyncSession, *, now: datetime, limit: int = FOLD_ROWS) 
     due = await folding.take_batches(session, model_id, limit=limit, now=now)
     if due is None:
         return 0
-    if due.predictions:
-        await folding.fold_predictions(session, due)
-    matched = await folding.match_waiting(session, due) if due.waiting else 0
-    if due.outcomes or matched:
-        await folding.fold_outcomes(session, due)
+    await folding.fold_batches(session, due, old_and_new=await folding.returns_old(session))
     return due.predictions + due.outcomes
 
 

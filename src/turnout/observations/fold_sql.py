@@ -125,24 +125,11 @@ def _differences(n: str, x: str) -> tuple[str, ...]:
     )
 
 
-def fold_predictions(*, old_and_new: bool) -> str:
-    """Fold the predictions of some batches into units, arms, minutes and classes.
+_ARM: Final = ("split_id", "version_id")
+_UNIT: Final = ("unit", *_ARM)
 
-    A prediction without a unit is a unit of its own: it goes into the arm's totals at once. Units
-    are upserted in order, which costs a quarter less than in the order of a hash.
-    """
-    arm = ("split_id", "version_id")
-    unit = ("unit", *arm)
-    wide = ",".join(
-        f"{form} AS {metric}_{total}"
-        for metric, (n, x) in METRICS.items()
-        for total, form in zip(TOTALS, _differences(n, x), strict=True)
-    )
-    long = ",".join(
-        f"('{metric}', {', '.join(f'{metric}_{total}' for total in TOTALS)})" for metric in METRICS
-    )
-    return f"""
-    WITH chunk AS MATERIALIZED (
+_PREDICTIONS: Final = f"""
+    chunk AS MATERIALIZED (
         SELECT unit, split_id, version_id, shadow_version <> 0 AS shadow, at, latency_ms, label,
             date_bin('1 minute', at, 'epoch'::timestamptz) AS minute,
             1 AS n, (error IS NOT NULL)::int AS errors,
@@ -153,32 +140,27 @@ def fold_predictions(*, old_and_new: bool) -> str:
         WHERE model_id = :model_id AND batch_seq = ANY(:seqs)
             AND day BETWEEN :first_day AND :last_day
     ), delta AS (
-        SELECT {_each("?", unit)}, bool_or(shadow) AS shadow,
+        SELECT {_each("?", _UNIT)}, bool_or(shadow) AS shadow,
             min(at) AS first_at, max(at) AS last_at, {_each("sum(?) AS ?", MEASURES)}
-        FROM chunk WHERE unit IS NOT NULL GROUP BY {_each("?", unit)} ORDER BY unit
+        FROM chunk WHERE unit IS NOT NULL GROUP BY {_each("?", _UNIT)} ORDER BY unit
     ), folded AS (
         INSERT INTO unit_total AS t
-            (model_id, {_each("?", unit)}, shadow, first_at, last_at, {_each("?", MEASURES)})
-        SELECT :model_id, {_each("?", unit)}, shadow, first_at, last_at, {_each("?", MEASURES)}
+            (model_id, {_each("?", _UNIT)}, shadow, first_at, last_at, {_each("?", MEASURES)})
+        SELECT :model_id, {_each("?", _UNIT)}, shadow, first_at, last_at, {_each("?", MEASURES)}
         FROM delta
-        ON CONFLICT (model_id, {_each("?", unit)}) DO UPDATE SET {_added(*MEASURES)},
+        ON CONFLICT (model_id, {_each("?", _UNIT)}) DO UPDATE SET {_added(*MEASURES)},
             first_at = least(t.first_at, excluded.first_at),
             last_at = greatest(t.last_at, excluded.last_at)
-        RETURNING {_returned(unit, MEASURES, old_and_new=old_and_new)}
-    ), changed AS (
-        {_changed(arm, unit, MEASURES, old_and_new=old_and_new)}
-        UNION ALL
-        SELECT {_each("?", arm)}, {_each("?, 0", MEASURES)} FROM chunk WHERE unit IS NULL
-    ), wide AS (
-        SELECT {_each("?", arm)}, {wide} FROM changed GROUP BY {_each("?", arm)}
-    ), {_MINUTES}
-    INSERT INTO arm_total AS t (model_id, {_each("?", arm)}, metric, {_each("?", TOTALS)})
-    SELECT :model_id, {_each("?", arm)}, long.*
-    FROM wide CROSS JOIN LATERAL (VALUES {long}) AS long (metric, {_each("?", TOTALS)})
-    WHERE long.n > 0
-    ON CONFLICT (model_id, {_each("?", arm)}, metric) DO UPDATE SET {_added(*TOTALS)}
-    """
+"""
 
+_WIDE: Final = ",".join(
+    f"{form} AS {metric}_{total}"
+    for metric, (n, x) in METRICS.items()
+    for total, form in zip(TOTALS, _differences(n, x), strict=True)
+)
+_LONG: Final = ",".join(
+    f"('{metric}', {', '.join(f'{metric}_{total}' for total in TOTALS)})" for metric in METRICS
+)
 
 _WINDOW: Final = ("minute", "version_id", "split_id", "shadow")
 _MINUTES: Final = f"""
@@ -229,6 +211,30 @@ _MINUTES: Final = f"""
         ON CONFLICT (model_id, {_each("?", _WINDOW)}, label) DO UPDATE SET {_added("n")}
     )
 """
+
+
+def fold_predictions(*, old_and_new: bool) -> str:
+    """Fold the predictions of some batches into units, arms, minutes and classes.
+
+    A prediction without a unit is a unit of its own: it goes into the arm's totals at once. Units
+    are upserted in order, which costs a quarter less than in the order of a hash.
+    """
+    return f"""
+    WITH {_PREDICTIONS}
+        RETURNING {_returned(_UNIT, MEASURES, old_and_new=old_and_new)}
+    ), changed AS (
+        {_changed(_ARM, _UNIT, MEASURES, old_and_new=old_and_new)}
+        UNION ALL
+        SELECT {_each("?", _ARM)}, {_each("?, 0", MEASURES)} FROM chunk WHERE unit IS NULL
+    ), wide AS (
+        SELECT {_each("?", _ARM)}, {_WIDE} FROM changed GROUP BY {_each("?", _ARM)}
+    ), {_MINUTES}
+    INSERT INTO arm_total AS t (model_id, {_each("?", _ARM)}, metric, {_each("?", TOTALS)})
+    SELECT :model_id, {_each("?", _ARM)}, long.*
+    FROM wide CROSS JOIN LATERAL (VALUES {_LONG}) AS long (metric, {_each("?", TOTALS)})
+    WHERE long.n > 0
+    ON CONFLICT (model_id, {_each("?", _ARM)}, metric) DO UPDATE SET {_added(*TOTALS)}
+    """
 
 
 # Outcomes of these batches, and those of which these batches brought the prediction or exposure.
@@ -282,38 +288,44 @@ MATCH_WAITING: Final = """
     ON CONFLICT DO NOTHING
 """
 
+_OUTCOME_ARM: Final = (*_ARM, "metric")
+_OUTCOME_UNIT: Final = ("unit", *_OUTCOME_ARM)
+_NX: Final = ("n", "x")
 
-def fold_outcomes(*, old_and_new: bool) -> str:
-    arm = ("split_id", "version_id", "metric")
-    unit = ("unit", *arm)
-    return f"""
-    WITH chunk AS MATERIALIZED (
-        SELECT unit, split_id, version_id, metric, 1 AS n, value AS x,
-            shadow_version <> 0 AS shadow,
+_OUTCOMES: Final = f"""
+    chunk AS MATERIALIZED (
+        SELECT {_each("?", _OUTCOME_UNIT)}, 1 AS n, value AS x, shadow_version <> 0 AS shadow,
             date_bin('1 minute', answered_at, 'epoch'::timestamptz) AS minute
         FROM outcome
         WHERE model_id = :model_id AND batch_seq = ANY(:seqs) AND value IS NOT NULL
-    ), delta AS (
-        SELECT {_each("?", unit)}, sum(n) AS n, sum(x) AS x
-        FROM chunk WHERE unit IS NOT NULL GROUP BY {_each("?", unit)} ORDER BY unit
-    ), folded AS (
-        INSERT INTO unit_outcome AS t (model_id, {_each("?", unit)}, n, x)
-        SELECT :model_id, {_each("?", unit)}, n, x FROM delta
-        ON CONFLICT (model_id, {_each("?", unit)}) DO UPDATE SET {_added("n", "x")}
-        RETURNING {_returned(unit, ("n", "x"), old_and_new=old_and_new)}
-    ), changed AS (
-        {_changed(arm, unit, ("n", "x"), old_and_new=old_and_new)}
-        UNION ALL
-        SELECT {_each("?", arm)}, n, 0, x, 0 FROM chunk WHERE unit IS NULL
     ), minutes AS (
         INSERT INTO minute_window AS t (model_id, {_each("?", _WINDOW)}, labelled, correct)
         SELECT :model_id, {_each("?", _WINDOW)}, sum(n), sum(x)
         FROM chunk WHERE metric = '{ACCURACY}' GROUP BY {_each("?", _WINDOW)}
         ON CONFLICT (model_id, {_each("?", _WINDOW)})
         DO UPDATE SET {_added("labelled", "correct")}
+    ), delta AS (
+        SELECT {_each("?", _OUTCOME_UNIT)}, sum(n) AS n, sum(x) AS x
+        FROM chunk WHERE unit IS NOT NULL GROUP BY {_each("?", _OUTCOME_UNIT)} ORDER BY unit
+    ), folded AS (
+        INSERT INTO unit_outcome AS t (model_id, {_each("?", _OUTCOME_UNIT)}, n, x)
+        SELECT :model_id, {_each("?", _OUTCOME_UNIT)}, n, x FROM delta
+        ON CONFLICT (model_id, {_each("?", _OUTCOME_UNIT)}) DO UPDATE SET {_added(*_NX)}
+"""
+
+
+def fold_outcomes(*, old_and_new: bool) -> str:
+    """Fold the outcomes of some batches into units, arms and the minutes of their predictions."""
+    return f"""
+    WITH {_OUTCOMES}
+        RETURNING {_returned(_OUTCOME_UNIT, _NX, old_and_new=old_and_new)}
+    ), changed AS (
+        {_changed(_OUTCOME_ARM, _OUTCOME_UNIT, _NX, old_and_new=old_and_new)}
+        UNION ALL
+        SELECT {_each("?", _OUTCOME_ARM)}, n, 0, x, 0 FROM chunk WHERE unit IS NULL
     )
-    INSERT INTO arm_total AS t (model_id, {_each("?", arm)}, {_each("?", TOTALS)})
-    SELECT :model_id, {_each("?", arm)}, {", ".join(_differences("n", "x"))}
-    FROM changed GROUP BY {_each("?", arm)}
-    ON CONFLICT (model_id, {_each("?", arm)}) DO UPDATE SET {_added(*TOTALS)}
+    INSERT INTO arm_total AS t (model_id, {_each("?", _OUTCOME_ARM)}, {_each("?", TOTALS)})
+    SELECT :model_id, {_each("?", _OUTCOME_ARM)}, {", ".join(_differences(*_NX))}
+    FROM changed GROUP BY {_each("?", _OUTCOME_ARM)}
+    ON CONFLICT (model_id, {_each("?", _OUTCOME_ARM)}) DO UPDATE SET {_added(*TOTALS)}
     """

@@ -52,10 +52,19 @@ async def take_batches(
     return None if row is None else Due(model_id=model_id, **row)
 
 
-async def fold_predictions(session: AsyncSession, due: Due) -> None:
-    statement = _statement(fold_sql.fold_predictions, old_and_new=await _returns_old(session))
+async def fold_batches(session: AsyncSession, due: Due, *, old_and_new: bool) -> None:
+    """Fold what was taken; `old_and_new` is what `returns_old` says, or False on any server."""
+    if due.predictions:
+        await _fold_predictions(session, due, old_and_new=old_and_new)
+    matched = await _match_waiting(session, due) if due.waiting else 0
+    if due.outcomes or matched:
+        statement = _statement(fold_sql.fold_outcomes, old_and_new=old_and_new)
+        await session.execute(statement, {"model_id": due.model_id, "seqs": due.seqs})
+
+
+async def _fold_predictions(session: AsyncSession, due: Due, *, old_and_new: bool) -> None:
     await session.execute(
-        statement,
+        _statement(fold_sql.fold_predictions, old_and_new=old_and_new),
         {
             "model_id": due.model_id,
             "seqs": due.seqs,
@@ -65,7 +74,7 @@ async def fold_predictions(session: AsyncSession, due: Due) -> None:
     )
 
 
-async def match_waiting(session: AsyncSession, due: Due) -> int:
+async def _match_waiting(session: AsyncSession, due: Due) -> int:
     """Join waiting outcomes with what arrived, as rows of the first batch; the number joined."""
     joined = await session.execute(
         _MATCH_WAITING,
@@ -81,17 +90,12 @@ async def match_waiting(session: AsyncSession, due: Due) -> int:
     return joined.rowcount  # type: ignore[attr-defined, no-any-return]
 
 
-async def fold_outcomes(session: AsyncSession, due: Due) -> None:
-    statement = _statement(fold_sql.fold_outcomes, old_and_new=await _returns_old(session))
-    await session.execute(statement, {"model_id": due.model_id, "seqs": due.seqs})
-
-
 @cache
 def _statement(build: Callable[..., str], *, old_and_new: bool) -> TextClause:
     return text(build(old_and_new=old_and_new))
 
 
-async def _returns_old(session: AsyncSession) -> bool:
+async def returns_old(session: AsyncSession) -> bool:
     """Whether `RETURNING` tells old values: since PostgreSQL 18."""
     version = (await session.connection()).dialect.server_version_info
     return version is not None and version >= (18,)

@@ -10,8 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.observations.domain.evidence import ArmEvidence
 from turnout.observations.domain.figures import Figures, Mean, VersionFigures, Window
+from turnout.stats.arguments import BadArgument
 from turnout.stats.quantile_sketch import QuantileSketch
 from turnout.stats.totals import UnitTotals
+from turnout.telemetry import log
 
 _EVIDENCE: Final = text(
     """
@@ -102,11 +104,21 @@ async def evidence(
 
 
 def _totals(row: Row[Any]) -> dict[str, UnitTotals]:
+    """The metrics of one arm; one whose sums cannot be is left out, so that it stops no other."""
     columns = (row.metrics, row.units, row.n, row.n2, row.x, row.x2, row.xn)
-    return {
-        metric: UnitTotals(units=units, n=n, n2=n2, x=x, x2=x2, xn=xn)
-        for metric, units, n, n2, x, x2, xn in zip(*columns, strict=True)
-    }
+    totals: dict[str, UnitTotals] = {}
+    for metric, units, n, n2, x, x2, xn in zip(*columns, strict=True):
+        try:
+            totals[metric] = UnitTotals(units=units, n=n, n2=n2, x=x, x2=x2, xn=xn)
+        except BadArgument as error:
+            log.error(
+                "totals do not add up",
+                split_id=row.split_id,
+                version_id=row.version_id,
+                metric=metric,
+                error=str(error),
+            )
+    return totals
 
 
 async def windows(

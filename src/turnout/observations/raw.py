@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from operator import itemgetter
 from typing import Any, Final
 
@@ -128,18 +127,17 @@ async def write_outcomes(
     model_id: int,
     seq: int,
     span: Span,
-    now: datetime,
 ) -> Kept:
     """Write outcomes beside the predictions they speak of, or where they wait for them."""
     if not remarks:
         return Kept()
-    days = [span.days(remark.prediction_id or "") for remark in remarks]
+    days = [span.days_of(remark.prediction_id or "") for remark in remarks]
     found = await session.execute(
         _KEEP_OUTCOMES,
         {
             "model_id": model_id,
             "seq": seq,
-            "now": now,
+            "now": span.now,
             "prediction_ids": [remark.prediction_id for remark in remarks],
             "units": [remark.unit for remark in remarks],
             "metrics": [remark.metric for remark in remarks],

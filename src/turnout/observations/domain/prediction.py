@@ -2,13 +2,15 @@
 
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Final
 
 LARGEST: Final = 1e15
 """Bounds what is measured, so that no sum of squares can overflow."""
 
 LONGEST_LABEL: Final = 200
+
+UUID_LENGTH: Final = 36
 
 NO_SPLIT: Final = 0
 """Stands for the split of a prediction that no split randomised (forced, pinned, targeted)."""
@@ -57,12 +59,12 @@ def uuid7(now: datetime) -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def day_of_id(prediction_id: str) -> date | None:
-    """Tell the UTC day from an id that is a UUIDv7."""
-    if len(prediction_id) != 36 or prediction_id[14] != "7":
+def time_of_id(prediction_id: str) -> datetime | None:
+    """Tell the time from an id that is a UUIDv7."""
+    if len(prediction_id) != UUID_LENGTH or prediction_id[14] != "7":
         return None
     try:
         ms = int(prediction_id[:8] + prediction_id[9:13], 16)
-        return datetime.fromtimestamp(ms / 1000, UTC).date()
+        return datetime.fromtimestamp(ms / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         return None
