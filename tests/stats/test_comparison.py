@@ -213,6 +213,16 @@ class TestMeans:
         assert result.degrees_of_freedom == pytest.approx(reference.df, rel=1e-10)
         assert result.interval == pytest.approx((interval.low, interval.high), rel=1e-9)
 
+    @pytest.mark.parametrize("effect", [-30.0, -0.5, 0.0, 0.8, 3.0])
+    def test_a_t_of_few_degrees_is_brought_to_the_normal_scale(self, effect: float) -> None:
+        result = compare_means(Moments(6, 0.0, 5.0), Moments(6, effect, 5.0))
+        assert result.statistic is not None
+        assert result.z is not None
+
+        assert abs(result.z) <= abs(result.statistic)
+        assert stats.norm.sf(abs(result.z)) * 2 == pytest.approx(result.p_value, rel=1e-9)
+        assert math.copysign(1.0, result.z) == math.copysign(1.0, effect)
+
     def test_an_arm_without_variance_leaves_the_degrees_of_the_other(self) -> None:
         result = compare_means(Moments(30, 0.0, 29.0), Moments(20, 1.0, 0.0))
 

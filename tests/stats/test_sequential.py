@@ -209,8 +209,8 @@ class TestOneLookAtATime:
         )
 
     def test_a_resumed_test_goes_on_as_if_never_left(self) -> None:
-        test = SequentialTest(alpha=0.025, spending=DEFAULT).look(0.2).look(0.5)
-        resumed = SequentialTest.resumed(test.looks, alpha=0.025, spending=DEFAULT)
+        test = SequentialTest(alpha=0.025, spending=OBF).look(0.001).look(0.2).look(0.5)
+        resumed = SequentialTest.resumed(test.looks, alpha=0.025, spending=OBF)
 
         assert resumed == test
         assert resumed.look(0.9).looks == test.look(0.9).looks
@@ -225,7 +225,7 @@ class TestOneLookAtATime:
         test = SequentialTest(alpha=0.025, spending=DEFAULT).look(0.5).look(0.7, final=True)
 
         assert test.looks[-1].spent == 0.025
-        assert test.look(0.9).looks[-1].bound == math.inf
+        assert test.look(0.9).looks[-1].bound is None
 
 
 class TestFutility:

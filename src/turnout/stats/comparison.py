@@ -16,7 +16,7 @@ from turnout.stats import newcombe, restricted
 from turnout.stats.arguments import BadArgument, require_between, require_finite
 from turnout.stats.estimates import adjusted, estimate, fieller, welch_df
 from turnout.stats.moments import Moments, Proportion, RatioMoments
-from turnout.stats.tails import critical_value, tail
+from turnout.stats.tails import critical_value, normal_score, tail
 
 if TYPE_CHECKING:
     from turnout.stats.anytime import Alternative
@@ -45,6 +45,13 @@ class Comparison:
     degrees_of_freedom: float | None
     log10_p: float | None
     reason: str | None
+
+    @property
+    def z(self) -> float | None:
+        """The statistic on the normal scale, which is what sequential bounds are for."""
+        if self.statistic is None:
+            return None
+        return normal_score(self.statistic, self.degrees_of_freedom)
 
 
 def compare_proportions(

@@ -10,7 +10,7 @@ there.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -35,10 +35,10 @@ LEAST_INCREMENT = 1e-5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What is kept of a look: with these a test resumes, whatever the rest of its plan says."""
+    """What is kept of a look: from these a test resumes. Without a bound nothing stops there."""
 
     fraction: float
-    bound: float
+    bound: float | None
     spent: float
 
 
@@ -59,8 +59,9 @@ class SequentialTest:
         """Take up a test where it was left; its bounds stand as they were found."""
         test = cls(alpha=alpha, spending=spending)
         for look in looks:
-            walk = test._walk.step(look.fraction).stop(high=look.bound)
-            test = cls(alpha=alpha, spending=spending, looks=(*test.looks, look), _walk=walk)
+            high = math.inf if look.bound is None else look.bound
+            walk = test._walk.step(look.fraction).stop(high=high)
+            test = replace(test, looks=(*test.looks, look), _walk=walk)
         return test
 
     def look(self, fraction: float, *, final: bool = False) -> SequentialTest:
@@ -77,12 +78,12 @@ class SequentialTest:
         before = self.looks[-1].spent if self.looks else 0.0
         step = self._walk.step(fraction)
         bound = step.upper_bound(max(0.0, spent - before))
-        return SequentialTest(
-            alpha=self.alpha,
-            spending=self.spending,
-            looks=(*self.looks, Look(fraction=fraction, bound=bound, spent=max(spent, before))),
-            _walk=step.stop(high=bound),
+        look = Look(
+            fraction=fraction,
+            bound=bound if math.isfinite(bound) else None,
+            spent=max(spent, before),
         )
+        return replace(self, looks=(*self.looks, look), _walk=step.stop(high=bound))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,8 @@ def boundaries(
     bounds = []
     for fraction in fractions:
         test = test.look(fraction, final=final and fraction == fractions[-1])
-        bounds.append(test.looks[-1].bound)
+        bound = test.looks[-1].bound
+        bounds.append(math.inf if bound is None else bound)
     return tuple(bounds)
 
 

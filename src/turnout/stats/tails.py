@@ -22,6 +22,13 @@ def tail(statistic: float, alternative: Alternative, df: float | None) -> tuple[
     return math.exp(log_p), log_p / math.log(10)
 
 
+def normal_score(statistic: float, df: float | None) -> float:
+    """The z with the same tail: a t of few degrees is no z, and sequential bounds are for z."""
+    if df is None:
+        return statistic
+    return math.copysign(float(special.ndtri_exp(_log_upper(abs(statistic), df))), statistic)
+
+
 def critical_value(confidence: float, alternative: Alternative, df: float | None) -> float:
     """What the statistic must exceed in absolute value to be significant."""
     alpha = (1 - confidence) / 2 if alternative == "two-sided" else 1 - confidence
