@@ -1,4 +1,4 @@
-"""The baseline of the gateway's benchmark: FastAPI as its tutorial writes it, and nothing else."""
+"""What the gateway is compared with: FastAPI as its tutorial writes it, and nothing else."""
 
 import sys
 
@@ -31,9 +31,11 @@ class Prediction(BaseModel):
     model: str
     version: str
     variant: str
+    reason: str
     prediction: str
     confidence: float
     latency_ms: float
+    fallback: bool
 
 
 @app.get("/readyz")
@@ -59,9 +61,11 @@ async def predict(body: PredictRequest) -> Prediction:
         model="fraud-detection",
         version="1.0.0",
         variant="1.0.0",
+        reason="split",
         prediction="legitimate",
         confidence=0.97,
         latency_ms=0.01,
+        fallback=False,
     )
 
 

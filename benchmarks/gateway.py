@@ -2,94 +2,72 @@
 
 import itertools
 import statistics
-import subprocess
-import sys
-import tempfile
-from collections.abc import Callable
-from contextlib import ExitStack
-from pathlib import Path
+from collections.abc import Iterator
 
 import uvloop
 from httpx2 import Client
 
 from benchmarks.load import Load, request, run
-from benchmarks.result import Result
-from benchmarks.service import free_port, running, stop, wait_until
+from benchmarks.result import Result, note
+from benchmarks.service import Service, scratch, script, turnout
 
 CONNECTIONS = 16
 SECONDS = 4.0
 ROUNDS = 5
-VERSIONS = ("1.0.0", "1.1.0")
+REACH = 0.6
 MODEL = "fraud-detection"
+VERSIONS = ("1.0.0", "1.1.0")
+BODIES = {
+    "assign": '{"unit": "user-#"}',
+    "predict": '{"unit": "user-#", "inputs": [5.1, 3.5, 1.4, 0.2]}',
+}
 
 
-def bodies(path: str, body: str) -> Callable[[], bytes]:
-    """Requests that differ in their unit, so that nothing can be answered from memory."""
-    numbers = itertools.count()
-    return lambda: request("localhost", path, body.replace("#", str(next(numbers))).encode())
+def measure() -> Iterator[Result]:
+    with scratch() as directory:
+        with turnout("serve", directory) as service:
+            _split_in_half(service)
+        # Without the worker: folding has a row of its own.
+        with script("instant_server", directory) as ours, script("bare_server", directory) as bare:
+            for name, body in BODIES.items():
+                yield _compare(name, body, ours, bare)
 
 
-def load(url: str, make: Callable[[], bytes], seconds: float) -> Load:
-    port = int(url.rsplit(":", 1)[1])
-    found = uvloop.run(run("127.0.0.1", port, make, connections=CONNECTIONS, seconds=seconds))
+def _split_in_half(service: Service) -> None:
+    with Client(base_url=f"{service.url}/api/v1/models/{MODEL}/") as client:
+        for version in VERSIONS:
+            client.post("versions", json={"version": version}).raise_for_status()
+        variants = [{"version": version, "weight": 50} for version in VERSIONS]
+        client.put("split", json={"variants": variants}).raise_for_status()
+
+
+def _compare(name: str, body: str, ours: Service, bare: Service) -> Result:
+    mine = _requests(f"/api/v1/models/{MODEL}/{name}", body)
+    theirs = _requests(f"/{name}", body)
+    _load(ours, mine, 1.0)
+    _load(bare, theirs, 1.0)
+    rates = []
+    for _ in range(ROUNDS):
+        found = _load(ours, mine, SECONDS).per_second, _load(bare, theirs, SECONDS).per_second
+        note(f"{name}: {found[0]:,.0f} requests/s, bare {found[1]:,.0f}")
+        rates.append(found)
+    ratio = statistics.median(a / b for a, b in rates)
+    a, b = (statistics.median(found) for found in zip(*rates, strict=True))
+    return Result(
+        what=f"`{name}` against a bare FastAPI endpoint",
+        reach=f"≥ {REACH} × its requests/s",
+        measured=f"{ratio:.2f} × ({a:,.0f} against {b:,.0f} requests/s)",
+        reached=ratio >= REACH,
+    )
+
+
+def _requests(path: str, body: str) -> Iterator[bytes]:
+    """Requests without end, each of another unit, so that no answer can be remembered."""
+    return (request(path, body.replace("#", str(n)).encode()) for n in itertools.count())
+
+
+def _load(service: Service, requests: Iterator[bytes], seconds: float) -> Load:
+    found = uvloop.run(run(service.port, requests, connections=CONNECTIONS, seconds=seconds))
     if found.failed:
         raise RuntimeError(f"{found.failed} of {found.requests} requests failed")
     return found
-
-
-def start(stack: ExitStack, module: str, *arguments: str) -> str:
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", module, str(port), *arguments])
-    stack.callback(stop, process)
-    url = f"http://127.0.0.1:{port}"
-    wait_until(f"{url}/readyz", process)
-    return url
-
-
-def prepare(url: str) -> None:
-    """Two versions, half of the traffic each."""
-    with Client(base_url=f"{url}/api/v1/", timeout=30) as client:
-        for version in VERSIONS:
-            client.post(f"models/{MODEL}/versions", json={"version": version}).raise_for_status()
-        variants = [{"version": version, "weight": 50} for version in VERSIONS]
-        client.put(f"models/{MODEL}/split", json={"variants": variants}).raise_for_status()
-
-
-def measure() -> list[Result]:
-    assign = '{"unit": "user-#"}'
-    predict = '{"unit": "user-#", "inputs": [5.1, 3.5, 1.4, 0.2]}'
-    with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
-        data_dir = Path(directory)
-        url, _ = stack.enter_context(running("serve", data_dir))
-        prepare(url)
-        ours = start(stack, "benchmarks.instant_server", str(data_dir))
-        bare = start(stack, "benchmarks.bare_server")
-        rows = []
-        for name, body in (("assign", assign), ("predict", predict)):
-            mine = bodies(f"/api/v1/models/{MODEL}/{name}", body)
-            theirs = bodies(f"/{name}", body)
-            ratios, rates = [], []
-            load(ours, mine, 1)
-            load(bare, theirs, 1)
-            for _ in range(ROUNDS):
-                a, b = load(ours, mine, SECONDS), load(bare, theirs, SECONDS)
-                ratios.append(a.per_second / b.per_second)
-                rates.append((a.per_second, b.per_second))
-            median = sorted(rates)[len(rates) // 2]
-            rows.append(
-                Result(
-                    f"`{name}`, requests/s against a bare FastAPI endpoint",
-                    "≥ 0.6 ×",
-                    statistics.median(ratios),
-                    0.6,
-                    "×",
-                    "higher",
-                    f"{median[0]:,.0f} against {median[1]:,.0f}",
-                )
-            )
-    return rows
-
-
-if __name__ == "__main__":
-    for result in measure():
-        print(result.row())

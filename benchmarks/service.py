@@ -1,95 +1,106 @@
-"""Start and stop the product's own processes for a measurement."""
+"""Start and stop processes of the product, and others, for a measurement."""
 
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from httpx2 import Client, TransportError
 
 
-def free_port() -> int:
+@dataclass(frozen=True, slots=True)
+class Service:
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def resident_megabytes(self) -> float:
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) / 1024
+
+    def maps(self, package: str) -> bool:
+        """Whether a compiled module of the package is mapped into the process."""
+        return f"/{package}/" in Path(f"/proc/{self.process.pid}/maps").read_text()
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="turnout-bench-") as directory:
+        yield Path(directory)
+
+
+def environment() -> dict[str, str]:
+    """Everything as it is for a user who has set nothing: default settings, cached bytecode."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("TURNOUT_")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return {**kept, "TURNOUT_LOG_LEVEL": "warning"}
+
+
+@contextmanager
+def turnout(command: str, data_dir: Path) -> Iterator[Service]:
+    """Run `turnout <command>` until it is ready, and stop it at the end."""
+    port = _free_port()
+    arguments = ["-m", "turnout", command, "--port", str(port), "--data-dir", str(data_dir)]
+    with _running(arguments, data_dir, port) as service:
+        yield service
+
+
+@contextmanager
+def script(name: str, data_dir: Path) -> Iterator[Service]:
+    """Run a server that stands beside this module."""
+    port = _free_port()
+    path = Path(__file__).with_name(f"{name}.py")
+    with _running([str(path), str(port), str(data_dir)], data_dir, port) as service:
+        yield service
+
+
+@contextmanager
+def _running(arguments: list[str], directory: Path, port: int) -> Iterator[Service]:
+    directory.mkdir(exist_ok=True)
+    process = subprocess.Popen([sys.executable, *arguments], env=environment(), cwd=directory)
+    try:
+        service = Service(port, process)
+        _wait_until_ready(service)
+        yield service
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]
         return port
 
 
-def wait_until(url: str, process: subprocess.Popen[bytes], *, seconds: float = 60) -> None:
+def _wait_until_ready(service: Service, *, seconds: float = 120) -> None:
     """Poll closely: how long this takes is itself a figure of the table."""
     deadline = time.monotonic() + seconds
     with Client() as client:
         while time.monotonic() < deadline:
-            if process.poll() is not None:
-                raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
+            if service.process.poll() is not None:
+                raise RuntimeError(f"{service.process.args!r} ended by itself")
             try:
-                if client.get(url).status_code == 200:
+                if client.get(f"{service.url}/readyz").status_code == 200:
                     return
             except TransportError:
                 pass
-            time.sleep(0.005)
-    raise RuntimeError(f"{url} did not answer 200 within {seconds} s")
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
-
-
-@contextmanager
-def running(
-    command: str, data_dir: Path, *, database: str | None = None, **settings: str
-) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Run `turnout <command>` until ready; yields its address and its process."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    environment = {**os.environ, "TURNOUT_LOG_LEVEL": "warning", **settings}
-    if database is not None:
-        environment["TURNOUT_DATABASE_URL"] = database
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "turnout",
-            command,
-            "--port",
-            str(port),
-            "--data-dir",
-            str(data_dir),
-        ],
-        env=environment,
-    )
-    try:
-        wait_until(f"{url}/readyz", process)
-        yield url, process
-    finally:
-        stop(process)
-
-
-@contextmanager
-def worker(data_dir: Path, *, database: str, **settings: str) -> Iterator[None]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "turnout", "worker", "--data-dir", str(data_dir)],
-        env={
-            **os.environ,
-            "TURNOUT_LOG_LEVEL": "warning",
-            "TURNOUT_DATABASE_URL": database,
-            **settings,
-        },
-    )
-    try:
-        yield
-    finally:
-        stop(process)
-
-
-def resident_megabytes(process: subprocess.Popen[bytes]) -> float:
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
-    return int(line.split()[1]) / 1024
+            time.sleep(0.01)
+    raise RuntimeError(f"{service.process.args!r} was not ready within {seconds} s")
