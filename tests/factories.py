@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.observations.domain.evidence import ArmEvidence
+from turnout.observations.domain.prediction import Prediction, uuid7
 from turnout.observations.tables import Arm, ArmTotal
 from turnout.registry import commands, queries
 from turnout.registry.domain.runtime import ExternalRuntime, Runtime
@@ -112,3 +114,23 @@ async def add_evidence(
     for metric, totals in arm.metrics.items():
         await session.merge(ArmTotal(**key, metric=metric, **asdict(totals)))
     await session.flush()
+
+
+def prediction(
+    prediction_id: str | None = None,
+    *,
+    version_id: int = 1,
+    split_id: int | None = 7,
+    unit: str | None = "user-1",
+    at: datetime = NOON,
+    **seen: Any,
+) -> Prediction:
+    """A prediction as the gateway sees it, with an id of its own unless one is given."""
+    return Prediction(
+        prediction_id=prediction_id or uuid7(at),
+        version_id=version_id,
+        split_id=split_id,
+        unit=unit,
+        at=at,
+        **seen,
+    )
