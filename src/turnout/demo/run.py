@@ -155,7 +155,8 @@ def _conclude(chapters: list[Chapter], traffic: Traffic, home: Path, screen: Scr
     for chapter in chapters:
         out.print("", pictures.ending(chapter), sep="\n")
     surprises = [surprise for chapter in chapters for surprise in chapter.surprises()]
-    surprises += [f"{n:,} requests failed: {why}" for why, n in traffic.failures.most_common(3)]
+    if traffic.failed:
+        surprises.append(f"{traffic.failed:,} requests failed, at first by {traffic.first_failure}")
     for surprise in surprises:
         out.print(f"[bold red]not as it should be:[/] {escape(surprise)}", soft_wrap=True)
     out.print(

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
 
-import httpx2
 import msgspec
 
 from turnout.demo.models import MODEL, HeldOut, Pace
-from turnout.demo.service import DemoFailed, Service
+from turnout.demo.service import UNANSWERED, DemoFailed, Service
 
 CALLERS: Final = 20
 USERS: Final = 2_000
@@ -49,14 +48,11 @@ class Traffic:
     held_out: HeldOut
     pace: Pace
     answered: Counter[str] = field(default_factory=Counter)
-    failures: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    first_failure: str = ""
     labelled: int = 0
     _due: deque[_Due] = field(default_factory=deque)
     _random: random.Random = field(default_factory=random.Random)
-
-    @property
-    def failed(self) -> int:
-        return self.failures.total()
 
     @property
     def sent(self) -> int:
@@ -86,14 +82,14 @@ class Traffic:
             "inputs": self.held_out.pixels[row],
         }
         try:
-            response = await self.service.ask("POST", f"/models/{MODEL}/predict", body)
-        except httpx2.TransportError as error:
-            self.failures[repr(error)] += 1
+            reply = await self.service.ask("POST", f"/models/{MODEL}/predict", body)
+        except UNANSWERED as error:
+            self._fail(repr(error))
             return
-        if not response.is_success:
-            self.failures[f"{response.status_code}: {response.text}"] += 1
+        if not reply.good:
+            self._fail(str(reply))
             return
-        answer = msgspec.json.decode(response.content, type=_Answer)
+        answer = msgspec.json.decode(reply.content, type=_Answer)
         self.answered[answer.version] += 1
         self._due.append(
             _Due(
@@ -102,6 +98,10 @@ class Traffic:
                 label=self.held_out.labels[row],
             )
         )
+
+    def _fail(self, why: str) -> None:
+        self.failed += 1
+        self.first_failure = self.first_failure or why
 
     async def _tell_the_truth(self) -> None:
         clock = asyncio.get_running_loop().time
