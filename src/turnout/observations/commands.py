@@ -98,7 +98,7 @@ async def record(
         accepted=accepted,
         duplicate=admitted.rows - accepted - kept.unknown,
         unknown=kept.unknown,
-        rejected=admitted.rejected,
+        rejected=tuple(admitted.rejected),
     )
     await _settle(session, model_id, seq, admitted.records, report, rows=batch.rows, now=now)
     return report

@@ -57,7 +57,7 @@ class BatchReport:
     accepted: int = 0
     duplicate: int = 0
     unknown: int = 0
-    rejected: Sequence[RejectedRow] = ()
+    rejected: tuple[RejectedRow, ...] = ()
 
 
 class BatchRefused(Unprocessable):
