@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -12,12 +12,15 @@ from tests.conftest import Clock
 from turnout.db import Sessions, transaction
 from turnout.quantities import percent
 from turnout.registry import queries as registry
+from turnout.registry.commands import transition
+from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.rollouts.commands.start import start
 from turnout.rollouts.commands.tick import tick
 from turnout.rollouts.domain.plan import Launch
-from turnout.rollouts.tables import Rollout, RolloutLook, RolloutStep
+from turnout.rollouts.tables import Quarantine, Rollout, RolloutLook, RolloutStep
 from turnout.traffic import queries as traffic
-from turnout.traffic.domain.split import Split
+from turnout.traffic.commands import set_split_by_hand
+from turnout.traffic.domain.split import Share, Split, Spread
 
 MODEL = "fraud-detection"
 SECOND = timedelta(seconds=1)
@@ -72,6 +75,20 @@ class Driver:
     async def tick(self, after: timedelta = SECOND) -> None:
         await tick(self.sessions, now=self.clock.advance(after), interval=SECOND)
 
+    async def move(self, version: str, to: Lifecycle) -> None:
+        """Move a version to another stage of its life, by hand."""
+        async with transaction(self.sessions) as session:
+            model = await registry.model(session, MODEL)
+            found = await registry.version(session, model.id, version)
+            await transition(session, found.id, to, actor="ada", now=self.clock(), reason=None)
+
+    async def split_by_hand(self, weights: Mapping[str, int]) -> None:
+        async with transaction(self.sessions) as session:
+            model = await registry.model(session, MODEL)
+            shares = [Share(version=version, weight=weight) for version, weight in weights.items()]
+            by: dict[str, Any] = {"actor": "ada", "now": self.clock()}
+            await set_split_by_hand(session, model, strategy=Spread.STICKY, shares=shares, **by)
+
     async def rollout(self, rollout_id: UUID) -> Rollout:
         async with self.sessions() as session:
             return await session.get_one(Rollout, rollout_id)
@@ -106,6 +123,12 @@ class Driver:
             found = await registry.model(session, model)
             versions = await registry.versions(session, found.id, limit=100)
             return {version.version: version.stage.value for version in versions}
+
+    async def quarantined(self) -> list[str]:
+        async with self.sessions() as session:
+            ids = (await session.scalars(select(Quarantine.version_id))).all()
+            versions = await registry.versions_by_id(session, ids)
+            return sorted(version.version for version in versions.values())
 
     async def actions(self) -> list[str]:
         """What the audit log says was done to rollouts."""

@@ -1,6 +1,5 @@
 """One function carries out every decision about a rollout, whoever took it."""
 
-from collections import ChainMap
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,8 +22,6 @@ from turnout.rollouts.domain.progress import Progress, exposure
 from turnout.rollouts.domain.traffic import variants
 from turnout.rollouts.domain.transitions import Situation, Transition
 from turnout.rollouts.tables import Quarantine, Rollout, RolloutLook, RolloutStep
-from turnout.stats.arguments import BadArgument
-from turnout.stats.verdict import Verdict
 from turnout.traffic import commands as traffic
 from turnout.traffic.domain.split import Owner, OwnerKind, Spread
 
@@ -40,17 +37,8 @@ class Look:
 async def look_at(
     session: AsyncSession, rollouts: Collection[Rollout], now: datetime
 ) -> dict[UUID, Look]:
-    """Judge every rollout, in one round trip.
-
-    Recorded sums that cannot be right are an error of their own rollout, not of all others.
-    """
-    try:
-        found = await queries.evidence(session, rollouts)
-    except BadArgument as error:
-        if len(rollouts) == 1:
-            return {rollout.id: _broken(error) for rollout in rollouts}
-        looks = [await look_at(session, [rollout], now) for rollout in rollouts]
-        return dict(ChainMap(*looks))
+    """Judge every rollout, in one round trip."""
+    found = await queries.evidence(session, rollouts)
     return {
         rollout.id: Look(
             evidence=found[rollout.id],
@@ -58,11 +46,6 @@ async def look_at(
         )
         for rollout in rollouts
     }
-
-
-def _broken(error: BadArgument) -> Look:
-    reason = f"the recorded figures cannot be right: {error}"
-    return Look(evidence=Evidence(), judgement=Judgement(verdict=Verdict.ERROR, reason=reason))
 
 
 def situation(rollout: Rollout, look: Look, now: datetime) -> Situation:
