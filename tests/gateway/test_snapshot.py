@@ -163,13 +163,13 @@ async def test_the_last_routes_serve_while_the_listener_is_cut_off_and_then_it_c
     before = keeper.current
 
     async with db.transaction(sessions) as session:
-        cut = await session.execute(
+        cut = await session.scalars(
             text(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
         )
-        assert cut.rowcount >= 1
+        assert any(cut)
     assert keeper.current is before
     await split_between(sessions, "fraud-detection", {"1.0.0": 50, "2.0.0": 50})
 

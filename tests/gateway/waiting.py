@@ -6,5 +6,5 @@ from collections.abc import Callable
 
 async def eventually(happened: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not happened():  # noqa: ASYNC110  (what is waited for sets no event)
+        while not happened():
             await asyncio.sleep(0.001)

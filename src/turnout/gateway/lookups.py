@@ -5,19 +5,29 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
+import asyncpg
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout import db
 from turnout.errors import Refusal, Unavailable
-from turnout.http import lost_connection
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelRef, VersionRef
+from turnout.telemetry import log
 from turnout.traffic import queries as traffic
 from turnout.traffic.domain.split import check_servable
 
 REMEMBERED: Final = timedelta(seconds=2)
 MOST_REMEMBERED: Final = 10_000
 ANSWER_WITHIN: Final = timedelta(seconds=2)
+AWAY: Final = (
+    SQLAlchemyError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+"""Whatever the database has against a question as simple as these, it cannot be asked now."""
 
 
 class NoRoute(Unavailable):
@@ -97,9 +107,8 @@ class Lookups:
                     return await find(session)
         except Refusal as refusal:
             return refusal
-        except Exception as error:
-            if not lost_connection(error):
-                raise
+        except AWAY as error:
+            log.warning("database not asked", error=repr(error))
             model, version = key
             raise Unavailable(
                 f"{model} {version or ''}".strip()

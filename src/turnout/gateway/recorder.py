@@ -23,7 +23,7 @@ from turnout.telemetry import RECORDINGS_BUFFERED, RECORDINGS_SHED, log
 BATCH_ROWS: Final = 5_000
 WRITE_WITHIN: Final = timedelta(seconds=30)
 STOP_WITHIN: Final = timedelta(seconds=5)
-LAST_RETRY: Final = timedelta(seconds=5)
+LAST_RETRY: Final = timedelta(seconds=1)
 
 PASSING: Final = {
     "40",  # serialisation failure, deadlock

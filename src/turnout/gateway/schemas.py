@@ -4,6 +4,7 @@ They are msgspec structs, not the value types used elsewhere: these three operat
 encode JSON by hand, so that FastAPI's own validation costs them nothing.
 """
 
+import re
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -14,6 +15,8 @@ from turnout.quantities import check_line
 from turnout.traffic.domain.overrides import Attribute
 
 MOST_ITEMS: Final = 1_000
+
+_NAMED: Final = re.compile(r"Object (missing|contains unknown)(?: required)? field `(.*)`")
 
 Unit = Annotated[
     str,
@@ -104,8 +107,7 @@ def read(
     try:
         found = decoder.decode(body)
     except msgspec.ValidationError as error:
-        reason, _, path = str(error).removesuffix("`").partition(" - at `$")
-        raise Malformed(at + path, reason) from None
+        raise _malformed(str(error), at) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(at, f"not valid JSON: {error}") from None
     except RecursionError:
@@ -116,6 +118,16 @@ def read(
         except ValueError as error:
             raise Malformed(f"{at}.unit", str(error)) from None
     return found
+
+
+def _malformed(message: str, at: str) -> Malformed:
+    """Say in the words of the other operations what msgspec found."""
+    reason, _, path = message.partition(" - at `$")
+    field = at + path.rstrip("`")
+    if named := _NAMED.fullmatch(reason):
+        what, name = named.groups()
+        return Malformed(f"{field}.{name}", "missing" if what == "missing" else "unknown field")
+    return Malformed(field, reason.replace("`", ""))
 
 
 def described(kind: type[Struct]) -> dict[str, Any]:

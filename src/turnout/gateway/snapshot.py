@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Self
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from turnout.http import lost_connection
+from turnout.gateway.runtimes.answers import first_line
+from turnout.http import LOST_CONNECTION
 from turnout.registry.domain.runtime import ExternalRuntime
 from turnout.registry.domain.version import VersionRef
 from turnout.telemetry import log
@@ -30,7 +32,7 @@ ARRIVES_WITHIN: Final = timedelta(seconds=1)
 """How long a request waits for a route that the database has and this process does not."""
 
 FIRST_RETRY: Final = timedelta(milliseconds=100)
-LAST_RETRY: Final = timedelta(seconds=5)
+LAST_RETRY: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +134,13 @@ class SnapshotKeeper:
                     retry = FIRST_RETRY
                     await self._follow(session)
             except Exception as error:  # noqa: BLE001  (whatever it is, routing goes on without)
-                why = {"error": repr(error)} if lost_connection(error) else {"exc_info": error}
                 self._tried.set()
-                log.warning("routes are not followed; the last known ones serve", **why)
+                foreseen = isinstance(error, (DBAPIError, *LOST_CONNECTION))
+                log.warning(
+                    "routes are not followed; the last known ones serve",
+                    error=first_line(error),
+                    exc_info=None if foreseen else error,
+                )
             await asyncio.sleep(retry.total_seconds())
             retry = min(retry * 2, LAST_RETRY)
 

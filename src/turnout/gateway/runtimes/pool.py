@@ -53,10 +53,14 @@ class Unloadable:
 class RuntimePool:
     """`runtime` answers at once for what is loaded; concurrent first calls load only once."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, *, idle: timedelta = IDLE, failed_for: timedelta = FAILED_FOR
+    ) -> None:
         self._artifacts = settings.artifacts_dir
         self._threads = settings.onnx_threads
         self._deadline = timedelta(seconds=settings.predict_timeout_seconds)
+        self._idle = idle.total_seconds()
+        self._failed_for = failed_for.total_seconds()
         self._http: aiohttp.ClientSession | None = None
         self._loaded: dict[int, Loaded] = {}
         self._loading: dict[int, asyncio.Task[Runtime]] = {}
@@ -92,7 +96,7 @@ class RuntimePool:
             if version.id not in self._loaded:
                 self._load(version)
         for version_id in self._loaded.keys() - self._wanted:
-            self._drop_later(version_id, IDLE.total_seconds())
+            self._drop_later(version_id, self._idle)
 
     async def close(self) -> None:
         for timer in self._leaving.values():
@@ -125,13 +129,13 @@ class RuntimePool:
                 failure=failure.kind,
                 detail=failure.detail,
             )
-            until = time.monotonic() + FAILED_FOR.total_seconds()
+            until = time.monotonic() + self._failed_for
             self._unloadable[version.id] = Unloadable(failure.kind, failure.detail, until)
             return
         self._unloadable.pop(version.id, None)
         self._loaded[version.id] = Loaded(task.result(), time.monotonic())
         if version.id not in self._wanted:
-            self._drop_later(version.id, IDLE.total_seconds())
+            self._drop_later(version.id, self._idle)
 
     async def _make(self, version: VersionRef) -> Runtime:
         match version.runtime:
@@ -156,7 +160,8 @@ class RuntimePool:
         except RuntimeFailure:
             raise
         except Exception as error:  # onnxruntime's own errors have no base in common
-            raise RuntimeFailure(Failure.NOT_LOADED, first_line(error)) from error
+            why = first_line(error).replace(str(path), "its file")
+            raise RuntimeFailure(Failure.NOT_LOADED, why) from error
 
     def _drop_later(self, version_id: int, seconds: float) -> None:
         if version_id not in self._leaving:
@@ -167,7 +172,7 @@ class RuntimePool:
         del self._leaving[version_id]
         if version_id in self._wanted or version_id not in self._loaded:
             return
-        rest = self._loaded[version_id].used + IDLE.total_seconds() - time.monotonic()
+        rest = self._loaded[version_id].used + self._idle - time.monotonic()
         if rest > 0:
             self._drop_later(version_id, rest)
         else:
