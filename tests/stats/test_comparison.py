@@ -232,7 +232,7 @@ class TestMeans:
         result = compare_means(Moments.of([0.1] * 50), Moments.of([0.3] * 50))
 
         assert result.effect == pytest.approx(0.2)
-        assert (result.p_value, result.interval) == (None, None)
+        assert (result.z, result.p_value, result.interval) == (None, None, None)
         assert result.reason == "nothing varies in either arm"
 
     @given(moments, moments, confidences, alternatives, margins)
@@ -264,6 +264,7 @@ class TestMeans:
         [
             pytest.param(40.0, 100.0, -62.6086929709, id="far out"),
             pytest.param(1e5, 98.0, -393.524703349, id="beyond what a float can be"),
+            pytest.param(60.0, 2e6, -782.9032947786, id="of very many units"),
         ],
     )
     def test_a_tiny_p_value_keeps_its_logarithm(

@@ -97,6 +97,16 @@ def test_many_units_make_students_t_normal(n: float) -> None:
     )
 
 
+def test_a_size_too_small_to_be_less_is_enough_for_a_huge_effect() -> None:
+    assert sample_size_means(0.01, 5.0) == 1.5
+
+
+def test_a_margin_wider_than_the_noise_needs_no_effect() -> None:
+    found = minimum_detectable_effect(0.5, 10_000, alternative="greater", margin=0.2)
+
+    assert found == 0.0
+
+
 def test_no_effect_is_found_by_mistake_alone() -> None:
     assert power_means(1.0, 0.0, 50) == pytest.approx(0.05)
     assert power_proportions(0.1, 0.0, 500) == pytest.approx(0.05)
@@ -133,6 +143,16 @@ def test_no_effect_is_found_by_mistake_alone() -> None:
         ),
         pytest.param(lambda: power_means(1.0, 0.1, 1.0), "n", id="no degrees of freedom"),
         pytest.param(lambda: minimum_detectable_effect(0.5, 3), "n", id="nothing is found"),
+        pytest.param(
+            lambda: power_proportions(0.1, 0.1, 50, alternative="less", margin=1.0),
+            "minimum_detectable_effect",
+            id="a rate of nothing",
+        ),
+        pytest.param(
+            lambda: power_proportions(0.2, 0.1, 50, alternative="less", margin=1.0),
+            "margin",
+            id="a margin of everything",
+        ),
     ],
 )
 def test_what_cannot_be_planned_is_refused(act, argument: str) -> None:

@@ -162,6 +162,11 @@ class TestBoundaries:
 
         assert sum(exits.upper) == pytest.approx(0.025, rel=1e-9)
 
+    def test_an_overwhelming_drift_stops_at_the_first_look(self) -> None:
+        exits = exit_probabilities([0.2, 0.6, 1.0], [2.0, 2.0, 2.0], None, 200.0)
+
+        assert exits.upper == (1.0, 0.0, 0.0)
+
     def test_where_nothing_is_spent_nothing_can_stop(self) -> None:
         assert boundaries([0.001, 1.0], alpha=0.025, spending=OBF)[0] == math.inf
 

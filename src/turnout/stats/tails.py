@@ -41,13 +41,36 @@ def _log_upper(statistic: float, df: float | None) -> float:
     upper = float(special.stdtr(df, -statistic))
     if upper > 1e-290:
         return math.log(upper)
-    # Half the regularised incomplete beta I(df/2, 1/2) at x, from the first factor of its series
-    # (DLMF 8.17.8); in this tail x is small and the series converges at once.
-    x = df / (df + statistic * statistic)
+    # Half the regularised incomplete beta function at x = df/(df + t²), with a = df/2, b = 1/2.
+    square = min(statistic, _LARGEST) ** 2
     return (
-        0.5 * df * math.log(x)
-        + 0.5 * math.log1p(-x)
+        -0.5 * df * math.log1p(square / df)
+        + 0.5 * math.log(square / (df + square))
         - math.log(df)
         - float(special.betaln(0.5 * df, 0.5))
-        + math.log(float(special.hyp2f1(0.5 * df + 0.5, 1, 0.5 * df + 1, x)))
+        + math.log(_beta_fraction(0.5 * df, 0.5, df / (df + square)))
     )
+
+
+#: The square of a greater statistic is no number.
+_LARGEST = 1e150
+
+
+def _beta_fraction(a: float, b: float, x: float) -> float:
+    """The continued fraction of the incomplete beta function (DLMF 8.17.22), by Lentz's method.
+
+    In a far tail x is below (a + 1)/(a + b + 2), where it converges within about √a steps.
+    """
+    numerator, denominator = 1.0, 1 / (1 - (a + b) * x / (a + 1))
+    fraction, change = denominator, 0.0
+    step = 2
+    while abs(change - 1) > 1e-15:
+        half = step // 2
+        term = half * (b - half) if step % 2 == 0 else -(a + half) * (a + b + half)
+        term *= x / ((a + step - 1) * (a + step))
+        denominator = 1 / (1 + term * denominator)
+        numerator = 1 + term / numerator
+        change = numerator * denominator
+        fraction *= change
+        step += 1
+    return fraction
