@@ -9,7 +9,8 @@ from sqlalchemy.exc import DBAPIError
 
 from turnout import db
 from turnout.api import create_app
-from turnout.http import location, lost_connection
+from turnout.db import lost_connection
+from turnout.problems import location
 from turnout.settings import Settings
 
 MODEL = {"name": "fraud-detection"}

@@ -60,11 +60,11 @@ def test_a_function_fits_in_40_lines(path: Path):
 
 def test_the_example_environment_is_the_settings():
     lines = (ROOT / ".env.example").read_text().splitlines()
-    written: dict[str, str] = dict(
-        (match[1], match[2])
+    written = {
+        match[1]: match[2]
         for line in lines
         if (match := re.fullmatch(r"(?:# )?(TURNOUT_\w+)=(.*)", line))
-    )
+    }
     defaults = {f"TURNOUT_{name.upper()}": field for name, field in Settings.model_fields.items()}
 
     assert list(written) == list(defaults)

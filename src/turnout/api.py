@@ -20,15 +20,9 @@ from starlette.middleware import Middleware
 from turnout import db, migrations, telemetry
 from turnout.gateway.app import Gateway
 from turnout.gateway.routes import router as gateway
-from turnout.http import (
-    BodyLimit,
-    Clock,
-    Problem,
-    Resources,
-    install_problem_handlers,
-    system_clock,
-)
+from turnout.http import BodyLimit, Clock, Resources, system_clock
 from turnout.observations.routes import router as observations
+from turnout.problems import Problem, install_problem_handlers
 from turnout.registry.routes import router as registry
 from turnout.rollouts.routes import router as rollouts
 from turnout.settings import Settings

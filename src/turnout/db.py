@@ -5,10 +5,12 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, final
 
+import asyncpg
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, DateTime, Dialect, MetaData, any_, literal
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -19,6 +21,17 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
 Sessions = async_sessionmaker[AsyncSession]
+
+LOST_CONNECTION: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+)
 
 IDLE_IN_TRANSACTION_SECONDS: Final = 30
 """A process stopped in the middle of a transaction loses it, and its row locks, after this long."""
@@ -100,3 +113,12 @@ async def transaction(sessions: Sessions) -> AsyncIterator[AsyncSession]:
     """One unit of work outside a request: committed at the end, rolled back on any error."""
     async with sessions() as session, session.begin():
         yield session
+
+
+def lost_connection(error: BaseException) -> bool:
+    """Tell a database that is away or shutting down from a statement that is wrong."""
+    if isinstance(error, DBAPIError):
+        causes = [error.orig, getattr(error.orig, "__cause__", None)]
+        return error.connection_invalidated or any(map(lost_connection, filter(None, causes)))
+    # asyncpg calls a value that it cannot encode an InterfaceError, too, but also a ValueError.
+    return isinstance(error, LOST_CONNECTION) and not isinstance(error, ValueError)

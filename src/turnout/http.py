@@ -1,46 +1,27 @@
-"""What every router shares: session, clock, actor, paging, and refusals as problem documents."""
+"""What every router shares: session, clock, actor, paging, and limits on what is sent."""
 
 import base64
 import binascii
 import json
-import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Annotated, Any, Generic, TypeVar
 
-import asyncpg
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
-from fastapi.encoders import jsonable_encoder
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.routing import APIRoute
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from turnout import idempotency, telemetry
+from turnout import idempotency
 from turnout.db import Sessions, transaction
-from turnout.errors import Refusal, TooLarge, Unavailable, Unprocessable
+from turnout.errors import TooLarge, Unprocessable
 from turnout.settings import Settings
 
-PROBLEM_TYPE = "application/problem+json"
 Item = TypeVar("Item")
-
-LOST_CONNECTION = (
-    OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-)
 
 Clock = Callable[[], datetime]
 
@@ -190,145 +171,6 @@ def router(tag: str) -> APIRouter:
     return APIRouter(tags=[tag], route_class=StrictRoute)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """An RFC 9457 problem document; refusals add machine-readable facts as further members."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-
-
-def problems(*kinds: type[Refusal]) -> dict[int | str, dict[str, Any]]:
-    """Describe in OpenAPI how a route refuses."""
-    every: tuple[type[Refusal], ...] = (*kinds, Unprocessable)
-    described: dict[int | str, str] = {kind.status: kind.title for kind in every}
-    return {
-        status: {
-            "description": title,
-            "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-        for status, title in described.items()
-    }
-
-
-def problem(
-    status: int, *, kind: str, title: str, detail: str, facts: Mapping[str, Any] | None = None
-) -> JSONResponse:
-    """Render a refusal; facts never overwrite the standard members."""
-    slug = re.sub(r"(?<=[a-z0-9])(?=[A-Z])| +", "-", kind).lower()
-    body = {
-        **(facts or {}),
-        "type": f"urn:turnout:problem:{slug}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-    }
-    if request_id := telemetry.request_id.get():
-        body["request_id"] = request_id
-    return JSONResponse(jsonable_encoder(body), status_code=status, media_type=PROBLEM_TYPE)
-
-
-def refused(refusal: Refusal) -> JSONResponse:
-    return problem(
-        refusal.status,
-        kind=type(refusal).__name__,
-        title=refusal.title,
-        detail=refusal.detail,
-        facts=refusal.facts,
-    )
-
-
-def location(path: Sequence[str | int]) -> str:
-    """Write where a bad value stands: `body.stages[1].weight`."""
-    text = ""
-    for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
-    return text
-
-
-def _reason(error: Mapping[str, Any]) -> str:
-    if error["type"] == "json_invalid":
-        return f"not valid JSON: {error['ctx']['error']}"
-    reason = str(error["msg"]).removeprefix("Value error, ")
-    return (
-        "unknown field"
-        if error["type"] in {"unexpected_keyword_argument", "extra_forbidden"}
-        else reason
-    )
-
-
-async def _refusal(request: Request, refusal: Exception) -> JSONResponse:
-    assert isinstance(refusal, Refusal)
-    return refused(refusal)
-
-
-async def _replay(request: Request, replay: Exception) -> Response:
-    assert isinstance(replay, idempotency.Replay)
-    return Response(
-        replay.answer,
-        status_code=replay.status,
-        media_type="application/json",
-        headers={"Idempotency-Replayed": "true"},
-    )
-
-
-async def _malformed(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    errors = [
-        {"field": location(found["loc"]), "reason": _reason(found)} for found in error.errors()
-    ]
-    first = errors[0]
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return problem(
-        422,
-        kind="Malformed",
-        title=Unprocessable.title,
-        detail=f"{first['field']}: {first['reason']}{more}",
-        facts={"errors": errors},
-    )
-
-
-async def _standard(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
-    title = HTTPStatus(error.status_code).phrase
-    response = problem(error.status_code, kind=title, title=title, detail=error.detail)
-    response.headers.update(error.headers or {})
-    return response
-
-
-async def _database(request: Request, error: Exception) -> JSONResponse:
-    """A database that is away is 503; anything else it says is a defect of ours, so 500."""
-    if isinstance(error, DBAPIError) and not lost_connection(error):
-        return await _defect(request, error)
-    telemetry.log.warning("database unavailable", path=request.url.path, error=repr(error))
-    response = await _refusal(
-        request, Unavailable("the database cannot be reached; nothing was changed, try again")
-    )
-    response.headers["Retry-After"] = "1"
-    return response
-
-
-async def _defect(request: Request, error: Exception) -> JSONResponse:
-    telemetry.log.error("unexpected error", path=request.url.path, exc_info=error)
-    return problem(
-        500,
-        kind="Defect",
-        title="Unexpected error",
-        detail="the service failed to do this; its log has the details under this request id",
-    )
-
-
-def lost_connection(error: BaseException) -> bool:
-    """Tell a database that is away or shutting down from a statement that is wrong."""
-    if isinstance(error, DBAPIError):
-        causes = [error.orig, getattr(error.orig, "__cause__", None)]
-        return error.connection_invalidated or any(map(lost_connection, filter(None, causes)))
-    # asyncpg calls a value that it cannot encode an InterfaceError, too, but also a ValueError.
-    return isinstance(error, LOST_CONNECTION) and not isinstance(error, ValueError)
-
-
 class BodyLimit:
     """Refuses larger bodies with a problem document, which the framework's own limit cannot.
 
@@ -361,13 +203,3 @@ class BodyLimit:
             return message
 
         await self.app(scope, bounded, send)
-
-
-def install_problem_handlers(app: FastAPI) -> None:
-    app.add_exception_handler(Refusal, _refusal)
-    app.add_exception_handler(idempotency.Replay, _replay)
-    app.add_exception_handler(RequestValidationError, _malformed)
-    app.add_exception_handler(HTTPException, _standard)
-    for kind in (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-        app.add_exception_handler(kind, _database)
-    app.add_exception_handler(Exception, _defect)

@@ -14,8 +14,8 @@ from typing import Any, Final
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from turnout import db, idempotency, telemetry
-from turnout.db import Sessions
-from turnout.http import Clock, lost_connection, system_clock
+from turnout.db import Sessions, lost_connection
+from turnout.http import Clock, system_clock
 from turnout.observations import commands as observations
 from turnout.rollouts.commands.tick import tick
 from turnout.settings import Settings

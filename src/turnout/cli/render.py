@@ -84,7 +84,7 @@ def rollouts(found: Sequence[Json]) -> RenderableType:
             rollout["model"],
             " → ".join(filter(None, (rollout["baseline"], rollout["candidate"]))),
             coloured(rollout["phase"]),
-            f"{rollout['stage']['index']} ({rollout['stage']['index'] + 1} of {rollout['stage']['of']})",
+            _stage(rollout["stage"]),
             when(rollout["created_at"]),
         )
     return rows
@@ -97,10 +97,7 @@ def line(rollout: Json) -> Text:
         text.append(f"{rollout['baseline']} → ")
     text.append(f"{rollout['candidate']}: ")
     text.append_text(coloured(rollout["phase"]))
-    stage = rollout["stage"]
-    text.append(
-        f", stage {stage['index']} ({stage['index'] + 1} of {stage['of']}), {rollout['weight']:g} % candidate"
-    )
+    text.append(f", stage {_stage(rollout['stage'])}, {rollout['weight']:g} % candidate")
     if rollout["reason"]:
         text.append(f" ({rollout['reason']})", style="dim")
     return text
@@ -143,6 +140,11 @@ def steps(history: Sequence[Json]) -> RenderableType:
             step["reason"],
         )
     return rows
+
+
+def _stage(stage: Json) -> str:
+    """Its index, as `--expected-stage` takes it, and its place."""
+    return f"{stage['index']} ({stage['index'] + 1} of {stage['of']})"
 
 
 def _limit(guardrail: Json) -> str:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from turnout import db, embedded, migrations, telemetry
 from turnout.api import create_app
 from turnout.cli.remote import fail
-from turnout.http import lost_connection
+from turnout.db import lost_connection
 from turnout.settings import Settings
 from turnout.worker import Worker
 

@@ -14,8 +14,9 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 
 from turnout import db
+from turnout.db import lost_connection
 from turnout.gateway.runtimes.answers import first_line
-from turnout.http import Clock, lost_connection
+from turnout.http import Clock
 from turnout.observations.commands import record_predictions
 from turnout.observations.domain.prediction import Prediction
 from turnout.telemetry import RECORDINGS_BUFFERED, RECORDINGS_SHED, log

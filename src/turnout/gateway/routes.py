@@ -27,8 +27,8 @@ from turnout.gateway.schemas import (
     predict_requests,
     read,
 )
-from turnout.http import problems, refused
 from turnout.observations.domain.prediction import uuid7
+from turnout.problems import problems, refused
 from turnout.traffic.domain.split import Reason
 
 JSON: Final = "application/json"
@@ -153,7 +153,7 @@ def reply(served: Served) -> PredictReply:
     "/assign",
     summary="Which version for this user?",
     openapi_extra=described_body(described(AssignRequest), ASSIGN_EXAMPLES),
-    responses=described_answers(described(AssignReply), NotFound, Unavailable),
+    responses=described_answers(described(AssignReply), Conflict, NotFound, Unavailable),
 )
 async def assign_version(model: str, request: Request) -> Response:
     """For callers who run the model themselves: run the version that is answered, then report

@@ -15,8 +15,8 @@ from typing import Any, Final, Self
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from turnout.db import LOST_CONNECTION
 from turnout.gateway.runtimes.answers import first_line
-from turnout.http import LOST_CONNECTION
 from turnout.registry.domain.runtime import ExternalRuntime
 from turnout.registry.domain.version import VersionRef
 from turnout.telemetry import log

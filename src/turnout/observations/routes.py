@@ -6,7 +6,7 @@ from fastapi import Body, Depends, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout import http
-from turnout.http import Now, Resources, Session, problems, resources
+from turnout.http import Now, Resources, Session, resources
 from turnout.observations import commands, examples, queries
 from turnout.observations.domain.batch import (
     BatchRefused,
@@ -18,6 +18,7 @@ from turnout.observations.domain.batch import (
 from turnout.observations.domain.outcome import Outcome
 from turnout.observations.schemas import Performance, version_performance
 from turnout.observations.wire import NDJSON, described, read_json, read_ndjson
+from turnout.problems import problems
 from turnout.quantities import Duration, Line
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelNotFound, VersionNotFound

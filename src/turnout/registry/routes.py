@@ -10,7 +10,8 @@ from starlette.requests import ClientDisconnect
 from turnout import http
 from turnout.db import transaction
 from turnout.errors import Unprocessable
-from turnout.http import Actor, Listing, Now, Paging, Resources, Session, problems
+from turnout.http import Actor, Listing, Now, Paging, Resources, Session
+from turnout.problems import problems
 from turnout.registry import artifacts, commands, examples, onnx, queries
 from turnout.registry.domain.fields import Label, ModelName, Summary
 from turnout.registry.domain.lifecycle import InvalidTransition, Lifecycle

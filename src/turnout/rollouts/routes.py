@@ -6,7 +6,8 @@ from fastapi import Body, Path, Query
 
 from turnout import http
 from turnout.errors import Unprocessable
-from turnout.http import Actor, Listing, Now, Page, Paging, Session, problems
+from turnout.http import Actor, Listing, Now, Page, Paging, Session
+from turnout.problems import problems
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelNotFound, VersionNotFound
 from turnout.rollouts import examples, queries

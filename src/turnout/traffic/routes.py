@@ -3,7 +3,8 @@ from typing import Annotated
 from fastapi import Body, Path
 
 from turnout import http
-from turnout.http import Actor, Now, Session, problems
+from turnout.http import Actor, Now, Session
+from turnout.problems import problems
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelNotFound, VersionNotFound
 from turnout.traffic import commands, queries
