@@ -1,6 +1,7 @@
 """The whole demo, with a real service, a real database, real models and real traffic."""
 
 import asyncio
+import re
 import signal
 import socket
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from turnout.demo import service
 from turnout.demo.models import Pace
 from turnout.demo.run import run
+from turnout.demo.service import DemoFailed
 from turnout.demo.workplace import workplace
 
 QUICK = Pace(stages=((30, 1), (100, 1)), label_delay=0.2)
@@ -41,15 +44,17 @@ def test_the_better_model_goes_live_and_the_broken_one_is_rolled_back(
         pass  # it is not in use any more
 
 
-async def test_an_interrupt_stops_everything(tmp_path: Path):
+async def test_an_interrupt_amid_the_traffic_stops_everything(tmp_path: Path):
     demo = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "turnout", "demo", cwd=tmp_path, stdout=asyncio.subprocess.PIPE
     )
     assert demo.stdout is not None
+    told = ""
     async with asyncio.timeout(PATIENCE):
-        while b"serving on" not in (line := await demo.stdout.readline()):
-            assert line, "it ended before it served"
-    port = int(line.strip().rpartition(b":")[2])
+        while "users send" not in told:
+            line = await demo.stdout.readline()
+            assert line, told
+            told += line.decode()
 
     demo.send_signal(signal.SIGINT)
     async with asyncio.timeout(PATIENCE):
@@ -59,8 +64,9 @@ async def test_an_interrupt_stops_everything(tmp_path: Path):
     assert status == 128 + signal.SIGINT
     with workplace(tmp_path / ".turnout" / "demo"):
         pass  # nothing uses its database any more
-    with socket.socket() as probe:
-        assert probe.connect_ex(("127.0.0.1", port)) != 0
+    port = re.search(r"serving on http://127.0.0.1:(\d+)", told)
+    assert port is not None
+    service.free_port(int(port[1]))
 
 
 def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -73,13 +79,25 @@ def test_a_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert not (tmp_path / "demo").exists()
 
 
-def test_a_service_that_does_not_start_is_quoted(tmp_path: Path):
+def test_a_port_in_use_is_refused(tmp_path: Path):
     out = StringIO()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
+        port = taken.getsockname()[1]
 
-        status = run(data_dir=tmp_path, port=taken.getsockname()[1], console=Console(file=out))
+        status = run(data_dir=tmp_path, port=port, console=Console(file=out))
 
     assert status == 1
-    assert "cannot listen on 127.0.0.1" in out.getvalue()
+    assert f"port {port} cannot be used" in out.getvalue()
+
+
+async def test_a_service_that_does_not_start_is_quoted(tmp_path: Path):
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "postgres" / "stranger").touch()
+
+    with pytest.raises(DemoFailed, match="ended with exit status 1") as failure:
+        async with service.running(tmp_path, service.free_port()):
+            pass
+
+    assert "TURNOUT_DATABASE_URL" in str(failure.value)

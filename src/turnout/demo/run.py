@@ -30,15 +30,16 @@ LOG_WIDTH: Final = 140
 def run(
     *,
     swapped: bool = False,
-    port: int | None = None,
+    port: int = 0,
     data_dir: Path = DATA_DIR,
     pace: Pace = PACE,
     console: Console | None = None,
 ) -> int:
     """Release a better model and a broken one; 0 when each ended as its quality makes right.
 
-    With `swapped` the broken model is released as 1.1.0 and the better one as 1.2.0. Stopped by
-    a signal, it answers 128 and the signal's number, and leaves no process behind.
+    With `swapped` the broken model is released as 1.1.0 and the better one as 1.2.0. Port 0 is
+    any that is free. Stopped by a signal, it answers 128 and the signal's number, and leaves no
+    process behind.
     """
     console = console or _console()
     if missing := [package for package in EXTRA if find_spec(package) is None]:
@@ -48,7 +49,7 @@ def run(
     try:
         with workplace(data_dir) as home:
             demonstration = _demonstrate(
-                home, port or service.free_port(), Screen(console), pace, swapped=swapped
+                home, service.free_port(port), Screen(console), pace, swapped=swapped
             )
             return asyncio.run(_until_stopped(demonstration))
     except DemoFailed as failure:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -21,6 +22,7 @@ LOG: Final = "serve.log"
 
 UNANSWERED: Final = (aiohttp.ClientError, TimeoutError)
 PATIENCE: Final = aiohttp.ClientTimeout(total=15)
+GLANCE: Final = aiohttp.ClientTimeout(total=2)
 
 View = TypeVar("View")
 
@@ -65,12 +67,14 @@ class Service:
 
     async def ask(self, method: str, path: str, body: Any = None) -> Reply:
         """The same for those who take a refusal for an answer."""
-        raw = isinstance(body, bytes)
+        data: Any = None
+        kind = "application/json"
+        if isinstance(body, bytes):
+            data, kind = BytesIO(body), "application/octet-stream"
+        elif body is not None:
+            data = msgspec.json.encode(body)
         async with self.client.request(
-            method,
-            f"{self.address}/api/v1{path}",
-            data=body if raw or body is None else msgspec.json.encode(body),
-            headers={"content-type": "application/octet-stream" if raw else "application/json"},
+            method, f"{self.address}/api/v1{path}", data=data, headers={"content-type": kind}
         ) as response:
             return Reply(status=response.status, content=await response.read())
 
@@ -78,9 +82,14 @@ class Service:
         return await self.send("GET", path, view=view)
 
 
-def free_port() -> int:
+def free_port(wanted: int = 0) -> int:
+    """The port that is wanted, or any; refused when taken, lest the demo talk to a stranger."""
     with socket.socket() as probe:
-        probe.bind((HOST, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, wanted))
+        except OSError as error:
+            raise DemoFailed(f"port {wanted} cannot be used: {error.strerror}") from error
         port: int = probe.getsockname()[1]
         return port
 
@@ -128,8 +137,8 @@ async def _ready(
     try:
         async with asyncio.timeout(READY_WITHIN):
             while process.returncode is None:
-                with suppress(aiohttp.ClientError):  # it does not listen yet
-                    async with client.get(f"{address}/readyz") as response:
+                with suppress(*UNANSWERED):  # it does not listen yet
+                    async with client.get(f"{address}/readyz", timeout=GLANCE) as response:
                         if response.ok:
                             return
                 await asyncio.sleep(0.05)
