@@ -8,12 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from skl2onnx import to_onnx
-from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-from sklearn.compose import ColumnTransformer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from tests.gateway import onnx_models
 from tests.gateway.waiting import eventually
@@ -255,6 +249,14 @@ async def test_calls_beyond_the_threads_wait_no_longer_than_their_deadline(path)
 
 
 async def test_a_pipeline_of_scikit_learn_over_a_table(path):
+    # Imported here: this takes seconds, in every process that collects these tests.
+    from skl2onnx import to_onnx  # noqa: PLC0415
+    from skl2onnx.common.data_types import FloatTensorType, StringTensorType  # noqa: PLC0415
+    from sklearn.compose import ColumnTransformer  # noqa: PLC0415
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    from sklearn.pipeline import make_pipeline  # noqa: PLC0415
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler  # noqa: PLC0415
+
     rng = np.random.default_rng(1)
     ages = rng.uniform(18, 80, 200)
     cities = np.array(["Bonn", "Ulm"] * 100)

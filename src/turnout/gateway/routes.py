@@ -125,7 +125,7 @@ def described_answers(
 
 
 async def received(request: Request) -> bytes:
-    if not request.headers.get("content-type", "").startswith(JSON):
+    if not request.headers.get("content-type", "").lower().startswith(JSON):
         raise Malformed("header.content-type", f"send JSON, as Content-Type: {JSON}")
     return await request.body()
 

@@ -110,7 +110,8 @@ class Artifact:
 class OnnxRuntime:
     """The uploaded ONNX file, run by the gateway itself.
 
-    Without names, the first output is the prediction and the second, if any, its probabilities.
+    Without names, a classifier's label and the largest of its probabilities are prediction and
+    confidence; of any other model, the first output is the prediction.
     """
 
     __pydantic_config__ = STRICT
@@ -124,6 +125,8 @@ class OnnxRuntime:
 class HttpRuntime:
     """A model server that speaks the Open Inference Protocol v2, or takes plain JSON.
 
+    For v2 `url` is the server, which is asked at `/v2/models/{model_name}/infer`; the model's own
+    name stands in for a `model_name` that is not given. For JSON it is where inputs are posted.
     `token_env` names the variable, in Turnout's environment, that holds its bearer token.
     """
 
