@@ -25,8 +25,8 @@ METRICS: Final = {
 TOTALS: Final = ("units", "n", "n2", "x", "x2", "xn")
 
 # The recursion hops from model to model over the index of unfolded batches, however many batches
-# there are. A volatile function is never moved into a subquery, so the locks are tried in its
-# order, and no further than to the first that is gained.
+# there are. OFFSET keeps the condition out of the subquery, so that the locks are tried in its
+# order and no further than to the first that is gained.
 LOCK_MODEL: Final = """
     WITH RECURSIVE waiting AS (
         (SELECT model_id, seq FROM batch WHERE folded_at IS NULL ORDER BY model_id, seq LIMIT 1)
@@ -39,7 +39,7 @@ LOCK_MODEL: Final = """
         ) AS next
     )
     SELECT model_id, set_config('work_mem', '64MB', true)
-    FROM (SELECT model_id FROM waiting ORDER BY seq) AS longest_first
+    FROM (SELECT model_id FROM waiting ORDER BY seq OFFSET 0) AS longest_first
     WHERE pg_try_advisory_xact_lock(:lock, model_id)
     LIMIT 1
 """
@@ -93,6 +93,11 @@ def _added(*columns: str) -> str:
     return _each("? = t.? + excluded.?", columns)
 
 
+def _summand(value: str) -> str:
+    """Nothing is 0, and so is next to nothing: PostgreSQL refuses to square it ("underflow")."""
+    return f"CASE WHEN abs({value}) > 1e-100 THEN {value} ELSE 0 END"
+
+
 def _returned(keys: tuple[str, ...], sums: tuple[str, ...], *, old_and_new: bool) -> str:
     before_and_after = "new.? AS ?, coalesce(old.?, 0) AS old_?"
     return f"{_each('t.?', keys)}, {_each(before_and_after if old_and_new else 't.?', sums)}"
@@ -133,9 +138,9 @@ _PREDICTIONS: Final = f"""
         SELECT unit, split_id, version_id, shadow_version <> 0 AS shadow, at, latency_ms, label,
             date_bin('1 minute', at, 'epoch'::timestamptz) AS minute,
             1 AS n, (error IS NOT NULL)::int AS errors,
-            (latency_ms IS NOT NULL)::int AS latency_n, coalesce(latency_ms, 0) AS latency,
-            (confidence IS NOT NULL)::int AS confidence_n, coalesce(confidence, 0) AS confidence,
-            (cost IS NOT NULL)::int AS cost_n, coalesce(cost, 0) AS cost
+            (latency_ms IS NOT NULL)::int AS latency_n, {_summand("latency_ms")} AS latency,
+            (confidence IS NOT NULL)::int AS confidence_n, {_summand("confidence")} AS confidence,
+            (cost IS NOT NULL)::int AS cost_n, {_summand("cost")} AS cost
         FROM prediction
         WHERE model_id = :model_id AND batch_seq = ANY(:seqs)
             AND day BETWEEN :first_day AND :last_day
@@ -273,7 +278,7 @@ MATCH_WAITING: Final = """
             SELECT * FROM unit_total
             WHERE model_id = :model_id AND unit_total.unit = due.unit AND NOT shadow
                 AND first_at <= due.at + :skew
-            ORDER BY least(last_at, due.at + :skew) DESC, first_at DESC
+            ORDER BY first_at <= due.at DESC, least(last_at, due.at) DESC, first_at DESC
             LIMIT 1
         ) AS u
     ), gone AS (
@@ -294,7 +299,8 @@ _NX: Final = ("n", "x")
 
 _OUTCOMES: Final = f"""
     chunk AS MATERIALIZED (
-        SELECT {_each("?", _OUTCOME_UNIT)}, 1 AS n, value AS x, shadow_version <> 0 AS shadow,
+        SELECT {_each("?", _OUTCOME_UNIT)}, shadow_version <> 0 AS shadow,
+            1 AS n, {_summand("value")} AS x,
             date_bin('1 minute', answered_at, 'epoch'::timestamptz) AS minute
         FROM outcome
         WHERE model_id = :model_id AND batch_seq = ANY(:seqs) AND value IS NOT NULL
