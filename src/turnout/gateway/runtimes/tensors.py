@@ -20,6 +20,9 @@ from turnout.gateway.runtimes.answers import (
 Array: TypeAlias = NDArray[Any]
 
 TEXT: Final = "text"
+LARGEST_EXACT: Final = 2**53
+"""Beyond it, double precision skips whole numbers."""
+
 _DTYPES: Final = {"float": "float32", "double": "float64", "string": TEXT}
 _PLAIN: Final = {"bool", "float16"} | {
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
@@ -111,8 +114,11 @@ class Port:
             raise self._mismatch(f"a number is too large for {self.dtype}", array) from None
 
     def _whole(self, array: Array, target: np.dtype[Any]) -> Array:
-        if array.dtype.kind == "f" and not np.array_equal(array, np.trunc(array)):
-            raise self._mismatch("it holds numbers that are not whole", array)
+        if array.dtype.kind == "f":
+            if not np.array_equal(array, np.trunc(array)):
+                raise self._mismatch("it holds numbers that are not whole", array)
+            if np.abs(array).max(initial=0) > LARGEST_EXACT:
+                raise self._mismatch("a number written as real is too large to be exact", array)
         limits = np.iinfo(target)
         if array.size and (array.min() < limits.min or array.max() > limits.max):
             raise self._mismatch(f"a number does not fit {self.dtype}", array)
