@@ -80,8 +80,8 @@ def database_url(text: str) -> URL:
     url = make_url(text)
     if url.get_backend_name() not in {"postgres", "postgresql"}:
         raise ValueError(
-            f"TURNOUT_DATABASE_URL must be a PostgreSQL address, such as"
-            f" postgresql://user:password@host:5432/turnout, not {url.drivername}://"
+            f"a PostgreSQL address is wanted, such as postgresql://user:password@host:5432/turnout,"
+            f" not {url.drivername}://"
         )
     return url.set(drivername="postgresql+asyncpg")
 

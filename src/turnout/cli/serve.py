@@ -16,7 +16,7 @@ import uvicorn
 import uvloop
 from fastapi import FastAPI
 from pydantic import ValidationError
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from turnout import db, embedded, migrations, telemetry
 from turnout.api import create_app
@@ -107,6 +107,11 @@ def _settings(data_dir: Path | None) -> Settings:
                 for error in wrong.errors()
             )
         ) from None
+    try:
+        if settings.database_url is not None:
+            db.database_url(settings.database_url.get_secret_value())
+    except (ValueError, ArgumentError) as wrong:
+        raise fail(f"TURNOUT_DATABASE_URL: {wrong}") from None
     telemetry.configure_logs(settings)
     # APScheduler and uvicorn warn about what is normal here: a beat skipped, a client gone.
     for noisy in ("apscheduler", "uvicorn"):

@@ -1,0 +1,153 @@
+"""The operator's commands against a running service, and what they say when something is wrong."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from httpx2 import Client
+from typer.testing import CliRunner
+
+from tests.journeys.conftest import Service
+from tests.processes import free_port, start, wait_until
+from turnout.cli.app import app
+
+MODEL = "churn-predictor"
+
+
+@pytest.fixture(scope="module")
+def rollout(service: Service) -> str:
+    with Client(base_url=f"{service.url}/api/v1/", timeout=30) as api:
+        for version in ("1.0.0", "2.0.0"):
+            api.post(f"models/{MODEL}/versions", json={"version": version}).raise_for_status()
+        api.post(f"models/{MODEL}/rollouts", json={"candidate": "1.0.0", "strategy": "replace"})
+        started = api.post(f"models/{MODEL}/rollouts", json={"candidate": "2.0.0"})
+        identity: str = started.raise_for_status().json()["id"]
+        return identity
+
+
+def run(service: Service, *arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, [*arguments, "--url", service.url], env={"COLUMNS": "200"})
+    return result.exit_code, result.output
+
+
+def test_a_rollout_from_the_command_line(service: Service, rollout: str):
+    assert MODEL in run(service, "models")[1]
+    assert "2.0.0" in run(service, "versions", MODEL)[1]
+    assert rollout in run(service, "rollouts")[1]
+
+    status, shown = run(service, "rollout", rollout, "show")
+    assert (status, "error_rate" in shown) == (0, True)
+    status, said = run(service, "rollout", MODEL, "promote", "--reason", "looks good")
+    assert (status, "20 % candidate" in said) == (0, True)
+    status, said = run(service, "rollout", MODEL, "promote", "--expected-stage", "0")
+    assert status == 1
+    assert "look again" in said
+    assert "paused" in run(service, "rollout", MODEL, "pause")[1]
+    assert "running" in run(service, "rollout", MODEL, "resume")[1]
+    status, said = run(service, "rollout", MODEL, "rollback", "--reason", "customers complain")
+    assert (status, "customers complain" in said) == (0, True)
+    status, story = run(service, "rollout", rollout, "watch")
+    assert status == 1
+    assert "rolled back" in story
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("versions", "absent"), "absent"),
+        (("rollout", "absent", "show"), "absent"),
+        (("rollout", "01a1f9f5-a701-761f-9ab8-77813ae08bc7", "abort"), "01a1f9f5"),
+        (("rollouts", "--phase", "flying"), "phase"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else value,
+)
+def test_what_is_not_there_is_said(service: Service, arguments: tuple[str, ...], said: str):
+    status, output = run(service, *arguments)
+
+    assert status == 1
+    assert said in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense", "http://no-such-host.invalid"])
+def test_a_service_that_does_not_answer_is_said(url: str):
+    result = CliRunner().invoke(app, ["models", "--url", url])
+
+    assert result.exit_code == 1
+    assert url in result.output
+
+
+def ended(*arguments: str, **settings: str) -> tuple[int, str]:
+    ran = subprocess.run(
+        [sys.executable, "-m", "turnout", *arguments],
+        env={**os.environ, "COLUMNS": "200", **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return ran.returncode, ran.stdout + ran.stderr
+
+
+def test_it_refuses_to_listen_to_the_world_without_authentication(tmp_path: Path):
+    status, said = ended("serve", "--host", "0.0.0.0", "--data-dir", str(tmp_path))
+
+    assert status == 1
+    assert "TURNOUT_ALLOW_UNAUTHENTICATED" in said
+
+
+def test_a_port_in_use_is_said_before_anything_starts(tmp_path: Path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        status, said = ended("serve", "--port", port, "--data-dir", str(tmp_path))
+
+    assert status == 1
+    assert port in said
+    assert "--port" in said
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("TURNOUT_TICK_SECONDS", "soon"),
+        ("TURNOUT_LOG_LEVEL", "loud"),
+        ("TURNOUT_DATABASE_URL", "mysql://localhost/turnout"),
+        ("TURNOUT_DATABASE_URL", "db.example.com"),
+        ("TURNOUT_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(tmp_path: Path, setting: str, value: str):
+    status, said = ended("migrate", "--data-dir", str(tmp_path), **{setting: value})
+
+    assert status == 1
+    assert setting in said
+    assert "Traceback" not in said
+
+
+def test_a_worker_does_not_work_on_a_schema_of_another_release(tmp_path: Path):
+    status, said = ended("worker", "--data-dir", str(tmp_path))
+
+    assert status == 1
+    assert "turnout migrate" in said
+
+
+def test_ctrl_c_stops_everything_and_the_next_start_finds_it_all(tmp_path: Path):
+    port = str(free_port())
+    for _ in range(2):
+        process = start("serve", "--port", port, data_dir=tmp_path)
+        wait_until(lambda: answers(port), "serving")
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(timeout=30) == 0
+        assert not (tmp_path / "postgres" / "data" / "postmaster.pid").exists()
+
+
+def answers(port: str) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(port))) == 0
