@@ -118,7 +118,7 @@ class Port:
             if not np.array_equal(array, np.trunc(array)):
                 raise self._mismatch("it holds numbers that are not whole", array)
             if np.abs(array).max(initial=0) > LARGEST_EXACT:
-                raise self._mismatch("a number written as real is too large to be exact", array)
+                raise self._mismatch("a number is too large to be exact", array)
         limits = np.iinfo(target)
         if array.size and (array.min() < limits.min or array.max() > limits.max):
             raise self._mismatch(f"a number does not fit {self.dtype}", array)
