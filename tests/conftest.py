@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import hypothesis
 import pytest
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import text
@@ -31,6 +32,9 @@ from turnout import db, embedded, migrations
 from turnout.api import create_app
 from turnout.db import Sessions
 from turnout.settings import Settings
+
+hypothesis.settings.register_profile("turnout", deadline=None)  # machines differ, and are busy
+hypothesis.settings.load_profile("turnout")
 
 SERVER = "TURNOUT_TEST_SERVER"
 """A PostgreSQL server to test on instead of the embedded one; databases are made and dropped."""
