@@ -17,6 +17,7 @@ from turnout import db, idempotency, telemetry
 from turnout.db import Sessions, lost_connection
 from turnout.http import Clock, system_clock
 from turnout.observations import commands as observations
+from turnout.observations.folding import FoldFailed
 from turnout.rollouts.commands.tick import tick
 from turnout.settings import Settings
 
@@ -36,9 +37,15 @@ class Worker:
 
     async def fold(self) -> None:
         """Fold what has arrived, batch after batch, until nothing is left."""
+        failed: set[int] = set()
         while True:
-            async with db.transaction(self.sessions) as session:
-                folded = await observations.fold(session, now=self.clock())
+            try:
+                async with db.transaction(self.sessions) as session:
+                    folded = await observations.fold(session, now=self.clock(), passing_over=failed)
+            except FoldFailed as error:
+                telemetry.log.error("fold failed", model_id=error.model_id, exc_info=error)
+                failed.add(error.model_id)
+                continue
             telemetry.FOLDED.inc(folded)
             if not folded:
                 return

@@ -18,6 +18,7 @@ from turnout.db import Sessions
 from turnout.observations import commands, folding, queries
 from turnout.observations.domain.evidence import ArmEvidence
 from turnout.observations.domain.prediction import Prediction
+from turnout.observations.tables import UnitTotal
 from turnout.observations.wire import OutcomeLine, Submission
 from turnout.stats.quantile_sketch import QuantileSketch
 from turnout.stats.totals import UnitTotals
@@ -246,3 +247,23 @@ async def test_workers_that_fold_at_once_fold_everything_once(sessions: Sessions
     async with sessions() as session:
         totals = (await arms(session))[1].metrics["error_rate"]
     assert exactly(totals) == (22, 60, 20 * 20 * 2 + 20)
+
+
+async def test_a_model_that_cannot_be_folded_stops_no_other(session: AsyncSession):
+    await commands.record_predictions(session, 1, [prediction(unit="endless")], now=NOON)
+    await commands.record_predictions(session, 2, [prediction()], now=NOON)
+    session.add(
+        UnitTotal(
+            model_id=1, unit="endless", split_id=SPLIT, version_id=1, shadow=False,
+            first_at=NOON, last_at=NOON, n=2**62,
+        )
+    )  # fmt: skip
+    await session.flush()
+
+    with pytest.raises(folding.FoldFailed) as failure:
+        async with session.begin_nested():
+            await commands.fold(session, now=NOON)
+
+    assert failure.value.model_id == 1
+    assert await commands.fold(session, now=NOON, passing_over={1}) == 1
+    assert await commands.fold(session, now=NOON, passing_over={1}) == 0

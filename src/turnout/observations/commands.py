@@ -5,8 +5,10 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import delete, select, text, update
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from turnout.db import lost_connection
 from turnout.observations import folding, partitions, raw
 from turnout.observations.admission import DAY, Admission, Record, Splits, recorded, remark
 from turnout.observations.domain.batch import (
@@ -20,6 +22,7 @@ from turnout.observations.domain.batch import (
 from turnout.observations.domain.outcome import WAIT_FOR_PREDICTION, Outcome
 from turnout.observations.domain.prediction import Prediction
 from turnout.observations.domain.span import Days, Span
+from turnout.observations.folding import FoldFailed
 from turnout.observations.tables import Batch, WaitingOutcome
 from turnout.observations.wire import Submission
 from turnout.registry import queries as registry
@@ -225,19 +228,31 @@ async def _versions(
     }
 
 
-async def fold(session: AsyncSession, *, now: datetime, limit: int = FOLD_ROWS) -> int:
+async def fold(
+    session: AsyncSession,
+    *,
+    now: datetime,
+    limit: int = FOLD_ROWS,
+    passing_over: Collection[int] = (),
+) -> int:
     """Fold about `limit` rows of the model that waits longest; the number folded.
 
     Zero means that nothing waits, or that other workers are at it: one model has one folder at a
-    time, which is what makes the differences of its totals right.
+    time, which is what makes the differences of its totals right. A failure names the model, so
+    that the caller can pass it over and go on with the others.
     """
-    model_id = await folding.lock_longest_waiting(session)
+    model_id = await folding.lock_longest_waiting(session, passing_over=passing_over)
     if model_id is None:
         return 0
     due = await folding.take_batches(session, model_id, limit=limit, now=now)
     if due is None:
         return 0
-    await folding.fold_batches(session, due, old_and_new=await folding.returns_old(session))
+    try:
+        await folding.fold_batches(session, due, old_and_new=await folding.returns_old(session))
+    except DBAPIError as error:
+        if lost_connection(error):
+            raise
+        raise FoldFailed(model_id) from error
     return due.predictions + due.outcomes
 
 

@@ -40,7 +40,8 @@ LOCK_MODEL: Final = """
     )
     SELECT model_id, set_config('work_mem', '64MB', true)
     FROM (SELECT model_id FROM waiting ORDER BY seq OFFSET 0) AS longest_first
-    WHERE pg_try_advisory_xact_lock(:lock, model_id)
+    WHERE model_id <> ALL(CAST(:passing_over AS int[]))
+        AND pg_try_advisory_xact_lock(:lock, model_id)
     LIMIT 1
 """
 

@@ -5,7 +5,7 @@ totals yields each touched unit's value before and after, and the arm gets the d
 work is proportional to the rows that arrived, and whoever reads an arm reads one row.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -24,6 +24,14 @@ _TAKE_BATCHES: Final = text(fold_sql.TAKE_BATCHES)
 _MATCH_WAITING: Final = text(fold_sql.MATCH_WAITING)
 
 
+class FoldFailed(Exception):
+    """One model's rows cannot be folded now; those of the others can."""
+
+    def __init__(self, model_id: int) -> None:
+        super().__init__(f"the rows of model {model_id} cannot be folded")
+        self.model_id = model_id
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
     """Batches taken to be folded now; their predictions lie between the two days."""
@@ -38,9 +46,12 @@ class Due:
     """Whether any outcome of the model waits for what it speaks of."""
 
 
-async def lock_longest_waiting(session: AsyncSession) -> int | None:
+async def lock_longest_waiting(
+    session: AsyncSession, *, passing_over: Collection[int] = ()
+) -> int | None:
     """Become the one folder of the model whose rows wait longest, of those that have none."""
-    model_id: int | None = await session.scalar(_LOCK_MODEL, {"lock": FOLD_LOCK})
+    parameters = {"lock": FOLD_LOCK, "passing_over": list(passing_over)}
+    model_id: int | None = await session.scalar(_LOCK_MODEL, parameters)
     return model_id
 
 
