@@ -1,10 +1,15 @@
 """Laws of reading JSON values as arrays; the cases stand beside the models that take them."""
 
+import json
+from contextlib import suppress
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.gateway.runtimes.tensors import Port, feeds
+from turnout.gateway.runtimes import oip
+from turnout.gateway.runtimes.answers import Answer, InputMismatch, RuntimeFailure
+from turnout.gateway.runtimes.tensors import TEXT, Port, feeds
 
 WIDTH = 3
 PORTS = {"X": Port(name="X", dtype="float32", shape=("N", WIDTH))}
@@ -35,3 +40,48 @@ def test_whole_numbers_lose_no_digit(values):
     ports = {"X": Port(name="X", dtype="int64", shape=(None,))}
 
     assert feeds(ports, values)[0]["X"].tolist() == values
+
+
+leaves = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
+)
+documents = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=12,
+)
+DECLARED = [
+    {"X": Port(name="X", dtype=dtype, shape=shape)}
+    for dtype in ("float32", "float64", "int8", "uint64", "bool", "float16", TEXT)
+    for shape in ((), (2,), (None, 2), ("N", "M", 3))
+]
+
+
+@given(st.sampled_from(DECLARED), documents)
+def test_any_json_is_read_or_refused(ports, document):
+    with suppress(InputMismatch):
+        arrays, _ = feeds(ports, document)
+        assert arrays.keys() == ports.keys()
+
+
+@given(st.none() | st.sampled_from(DECLARED), documents)
+def test_any_json_becomes_an_inference_request_or_is_refused(ports, document):
+    with suppress(InputMismatch):
+        body, _ = oip.request(document, ports)
+        assert json.loads(body)["inputs"] is not None
+
+
+tensors = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["label", "probabilities"]),
+        "datatype": st.text(max_size=3),
+        "shape": st.lists(st.integers(-1, 3), max_size=3),
+        "data": st.lists(documents, max_size=4),
+    }
+)
+
+
+@given(st.lists(tensors, max_size=3), st.booleans())
+def test_any_inference_response_is_an_answer_or_a_failure(outputs, lone):
+    with suppress(RuntimeFailure):
+        assert isinstance(oip.answer(json.dumps({"outputs": outputs}).encode(), lone=lone), Answer)

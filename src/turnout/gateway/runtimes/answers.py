@@ -106,6 +106,7 @@ def confidence_of(score: object) -> float | None:
         case Mapping():
             return confidence_of(list(score.values()))
         case Sequence() if score:
-            return max(found for part in score if (found := confidence_of(part)) is not None)
+            known = [found for part in score if (found := confidence_of(part)) is not None]
+            return max(known, default=None)
         case _:
             raise RuntimeFailure(Failure.GARBAGE, f"the confidence {score!r} is not a number")
