@@ -18,7 +18,7 @@ from turnout.demo.service import DemoFailed
 from turnout.demo.workplace import workplace
 
 QUICK = Pace(stages=((30, 1), (100, 1)), label_delay=0.2)
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,9 @@ from turnout.demo.workplace import workplace
 DATA_DIR: Final = Path(".turnout/demo")
 EXTRA: Final = ("sklearn", "skl2onnx")
 PACE: Final = Pace()
+SIGNALLED: Final = 128
+"""What shells add to the number of the signal that ended a command."""
+
 LOG_WIDTH: Final = 140
 """Columns where the output goes to a file, which has no width of its own."""
 
@@ -51,10 +54,13 @@ def run(
             demonstration = _demonstrate(
                 home, service.free_port(port), Screen(console), pace, swapped=swapped
             )
-            return asyncio.run(_until_stopped(demonstration))
+            status = asyncio.run(_until_stopped(demonstration))
     except DemoFailed as failure:
         console.print(f"[bold red]the demo failed:[/] {escape(str(failure))}", soft_wrap=True)
         return 1
+    if status > SIGNALLED:
+        console.print("stopped, and with it the service and its database")
+    return status
 
 
 def _console() -> Console:
@@ -79,7 +85,7 @@ async def _until_stopped(demonstration: Coroutine[Any, Any, int]) -> int:
     except asyncio.CancelledError:
         if not received:
             raise
-        return 128 + received[0]
+        return SIGNALLED + received[0]
 
 
 async def _demonstrate(home: Path, port: int, screen: Screen, pace: Pace, *, swapped: bool) -> int:

@@ -6,6 +6,7 @@ from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from turnout.demo import pictures
@@ -37,10 +38,14 @@ class Screen:
         return time.monotonic() - self._began
 
     def say(self, words: str | Text) -> None:
-        line = Text(f"{self.elapsed:5.1f} s  ", style="dim").append_text(
-            words if isinstance(words, Text) else Text(words)
-        )
-        self.console.print(line, soft_wrap=True)
+        moment = Text(f"{self.elapsed:5.1f} s ", style="dim")
+        told = words if isinstance(words, Text) else Text(words)
+        if self.console.is_terminal:
+            line = Table.grid(padding=(0, 1))
+            line.add_row(moment, told)
+            self.console.print(line)
+        else:  # one line each, however long: that is what searches in logs expect
+            self.console.print(moment.append(" ").append_text(told), soft_wrap=True)
 
     def show(self, sight: Sight, footer: str) -> None:
         if self._live.is_started:

@@ -39,7 +39,7 @@ def workplace(directory: Path) -> Iterator[Path]:
 
 def _check(home: Path) -> None:
     if home.exists() and any(home.iterdir()) and not (home / MARK).exists():
-        raise DemoFailed(f"{home} holds something that no demo has made: name another directory")
+        raise DemoFailed(f"{home} holds something that no demo has made: move it away")
     if _stays_in_use(home):
         raise DemoFailed(
             f"a service still runs on what the last demo left in {home}: stop it first"
