@@ -131,6 +131,22 @@ def _differences(n: str, x: str) -> tuple[str, ...]:
     )
 
 
+def _of_batches(table: str, condition: str) -> str:
+    """The rows of the batches, each found by the index of batches.
+
+    A partition has no statistics in its first minutes, and without them the planner would rather
+    read all rows of the model; OFFSET 0 leaves it no other way than batch by batch.
+    """
+    return f"""
+        unnest(CAST(:seqs AS bigint[])) AS taken (seq) CROSS JOIN LATERAL (
+            SELECT * FROM {table}
+            WHERE model_id = :model_id AND batch_seq = taken.seq AND {condition}
+            OFFSET 0
+        ) AS {table}
+    """
+
+
+_WITHIN_DAYS: Final = "day BETWEEN :first_day AND :last_day"
 _ARM: Final = ("split_id", "version_id")
 _UNIT: Final = ("unit", *_ARM)
 
@@ -142,9 +158,7 @@ _PREDICTIONS: Final = f"""
             (latency_ms IS NOT NULL)::int AS latency_n, {_summand("latency_ms")} AS latency,
             (confidence IS NOT NULL)::int AS confidence_n, {_summand("confidence")} AS confidence,
             (cost IS NOT NULL)::int AS cost_n, {_summand("cost")} AS cost
-        FROM prediction
-        WHERE model_id = :model_id AND batch_seq = ANY(:seqs)
-            AND day BETWEEN :first_day AND :last_day
+        FROM {_of_batches("prediction", _WITHIN_DAYS)}
     ), delta AS (
         SELECT {_each("?", _UNIT)}, bool_or(shadow) AS shadow,
             min(at) AS first_at, max(at) AS last_at, {_each("sum(?) AS ?", MEASURES)}
@@ -245,11 +259,9 @@ def fold_predictions(*, old_and_new: bool) -> str:
 
 # Outcomes of these batches, and those of which these batches brought the prediction or exposure.
 # A unit's outcome belongs to the arm that it was exposed to last before it.
-MATCH_WAITING: Final = """
+MATCH_WAITING: Final = f"""
     WITH arrived AS MATERIALIZED (
-        SELECT prediction_id, unit FROM prediction
-        WHERE model_id = :model_id AND batch_seq = ANY(:seqs)
-            AND day BETWEEN :first_day AND :last_day
+        SELECT prediction_id, unit FROM {_of_batches("prediction", _WITHIN_DAYS)}
     ), due AS MATERIALIZED (
         SELECT * FROM waiting_outcome WHERE model_id = :model_id AND batch_seq = ANY(:seqs)
         UNION
@@ -303,8 +315,7 @@ _OUTCOMES: Final = f"""
         SELECT {_each("?", _OUTCOME_UNIT)}, shadow_version <> 0 AS shadow,
             1 AS n, {_summand("value")} AS x,
             date_bin('1 minute', answered_at, 'epoch'::timestamptz) AS minute
-        FROM outcome
-        WHERE model_id = :model_id AND batch_seq = ANY(:seqs) AND value IS NOT NULL
+        FROM {_of_batches("outcome", "value IS NOT NULL")}
     ), minutes AS (
         INSERT INTO minute_window AS t (model_id, {_each("?", _WINDOW)}, labelled, correct)
         SELECT :model_id, {_each("?", _WINDOW)}, sum(n), sum(x)
