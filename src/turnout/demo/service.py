@@ -60,7 +60,9 @@ class Service:
         try:
             reply = await self.ask(method, path, body)
         except UNANSWERED as error:
-            raise DemoFailed(f"{method} {path}: the service does not answer: {error!r}") from error
+            raise DemoFailed(
+                f"{method} {path}: no answer ({type(error).__name__}: {error})"
+            ) from error
         if not reply.good:
             raise DemoFailed(f"{method} {path} answered {reply}")
         return msgspec.json.decode(reply.content, type=view)
