@@ -1,5 +1,6 @@
 """The snapshot of routes, and how it follows the database."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -126,6 +127,17 @@ async def test_a_committed_change_arrives_without_polling(keeper, sessions):
     await eventually(lambda: weights(keeper, "fraud-detection") == [10_000])
     await split_between(sessions, "fraud-detection", {"1.0.0": 0, "2.0.0": 100})
     await eventually(lambda: weights(keeper, "fraud-detection") == [0, 10_000])
+
+
+async def test_who_waits_for_a_route_has_it_when_it_arrives(keeper, sessions):
+    await register(sessions, "fraud-detection")
+    await keeper.start()
+    waiting = asyncio.create_task(keeper.awaited("fraud-detection"))
+
+    await split_between(sessions, "fraud-detection", {"1.0.0": 100})
+    live = await waiting
+
+    assert live is keeper.current.routes["fraud-detection"]
 
 
 async def test_a_burst_of_changes_ends_with_the_last_of_each(keeper, sessions):
