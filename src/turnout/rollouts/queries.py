@@ -1,7 +1,6 @@
 """Rollouts and what is written down about them."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select, tuple_, type_coerce
@@ -53,16 +52,16 @@ async def rollouts(
     model_id: int | None,
     phase: Phase | None,
     limit: int,
-    after: tuple[datetime, UUID] | None,
+    before: int | None,
 ) -> Sequence[Rollout]:
-    """Newest first, behind the (created_at, id) of the last one that is known."""
-    query = select(Rollout).order_by(Rollout.created_at.desc(), Rollout.id.desc()).limit(limit)
+    """Newest first, started before number `before`."""
+    query = select(Rollout).order_by(Rollout.seq.desc()).limit(limit)
     if model_id is not None:
         query = query.where(Rollout.model_id == model_id)
     if phase is not None:
         query = query.where(Rollout.phase == phase)
-    if after is not None:
-        query = query.where(tuple_(Rollout.created_at, Rollout.id) < after)
+    if before is not None:
+        query = query.where(Rollout.seq < before)
     return (await session.scalars(query)).all()
 
 
@@ -110,18 +109,21 @@ async def newest_steps(
 
 
 async def rollbacks(
-    session: AsyncSession, model_id: int, *, limit: int, after: tuple[datetime, UUID] | None
+    session: AsyncSession, model_id: int, *, limit: int, before: int | None
 ) -> Sequence[tuple[RolloutStep, Rollout]]:
-    """Every time a version of this model was taken off the road, newest first."""
+    """Every time a version of this model was taken off the road, newest first.
+
+    A model has one rollout at a time, so they end in the order in which they were started.
+    """
     query = (
         select(RolloutStep, Rollout)
         .join(Rollout, Rollout.id == RolloutStep.rollout_id)
         .where(Rollout.model_id == model_id, RolloutStep.event == Event.ROLLED_BACK)
-        .order_by(RolloutStep.at.desc(), RolloutStep.rollout_id.desc())
+        .order_by(Rollout.seq.desc())
         .limit(limit)
     )
-    if after is not None:
-        query = query.where(tuple_(RolloutStep.at, RolloutStep.rollout_id) < after)
+    if before is not None:
+        query = query.where(Rollout.seq < before)
     return [(step, rollout) for step, rollout in await session.execute(query)]
 
 
@@ -137,7 +139,7 @@ async def last_proven(session: AsyncSession, model_id: int, *, but: int | None) 
             Rollout.candidate_id.is_distinct_from(but),
             Quarantine.version_id.is_(None),
         )
-        .order_by(Rollout.finished_at.desc(), Rollout.id.desc())
+        .order_by(Rollout.seq.desc())
         .limit(1)
     )
 

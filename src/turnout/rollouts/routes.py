@@ -1,4 +1,3 @@
-from datetime import datetime
 from typing import Annotated, Final
 from uuid import UUID
 
@@ -34,6 +33,7 @@ router = http.router("rollouts")
 
 Named = Annotated[str, Path(examples=["fraud-detection"])]
 Identified = Annotated[UUID, Path(description="The rollout's `id`")]
+LARGEST_NUMBER: Final = 2**63 - 1
 NOTHING_SAID: Final = Order()
 NEXT_STAGE: Final = Promotion()
 
@@ -79,11 +79,11 @@ async def list_rollouts(
         model_id=None if model is None else (await registry.model(session, model)).id,
         phase=phase,
         limit=page.limit + 1,
-        after=_moment(page),
+        before=_number(page),
     )
     return Listing(
         items=await rollout_views(session, rows[: page.limit], now),
-        next_cursor=page.cursor(rows, lambda row: (row.created_at.isoformat(), str(row.id))),
+        next_cursor=page.cursor(rows, lambda row: (row.seq,)),
     )
 
 
@@ -291,35 +291,19 @@ async def list_rollbacks(model: Named, session: Session, page: Paging) -> Listin
     """Every time a version of this model was taken off the road, newest first: when, by whom or
     by which guardrail, and to which version."""
     found = await registry.model(session, model)
-    rows = await queries.rollbacks(session, found.id, limit=page.limit + 1, after=_moment(page))
+    rows = await queries.rollbacks(session, found.id, limit=page.limit + 1, before=_number(page))
     return Listing(
         items=await rollback_views(session, rows[: page.limit]),
-        next_cursor=page.cursor(rows, lambda row: (row[0].at.isoformat(), str(row[1].id))),
+        next_cursor=page.cursor(rows, lambda row: (row[1].seq,)),
     )
-
-
-def _moment(page: Page) -> tuple[datetime, UUID] | None:
-    match page.after:
-        case None:
-            return None
-        case (str(at), str(rollout_id)):
-            try:
-                return datetime.fromisoformat(at), UUID(rollout_id)
-            except ValueError:
-                pass
-    raise _foreign_cursor()
 
 
 def _number(page: Page) -> int | None:
     match page.after:
         case None:
             return None
-        case (int(number),):
+        case (int(number),) if 0 <= number <= LARGEST_NUMBER:
             return number
-    raise _foreign_cursor()
-
-
-def _foreign_cursor() -> Unprocessable:
-    return Unprocessable(
+    raise Unprocessable(
         "cursor is not of this list: use `next_cursor` of the page before", field="query.cursor"
     )

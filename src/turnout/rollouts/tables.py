@@ -52,13 +52,14 @@ class Rollout(Base):
             unique=True,
             postgresql_where=text("finished_at IS NULL"),
         ),
-        Index(None, "model_id", "created_at", "id"),
-        Index(None, "created_at", "id"),
+        Index(None, "model_id", "seq"),
         CheckConstraint(f"(finished_at IS NULL) = (phase NOT IN ({_TERMINAL}))", name="finished"),
         {"postgresql_with": {"fillfactor": 70}},  # claims rewrite live rows every second, in place
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), unique=True)
+    """The order in which they were started, which no clock can turn round."""
     model_id: Mapped[int] = mapped_column(ForeignKey("model.id"))
     candidate_id: Mapped[int] = mapped_column(ForeignKey("version.id"))
     baseline_id: Mapped[int | None] = mapped_column(ForeignKey("version.id"))

@@ -12,6 +12,7 @@ def upgrade() -> None:
     op.create_table(
         "rollout",
         sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("model_id", sa.Integer(), nullable=False),
         sa.Column("candidate_id", sa.Integer(), nullable=False),
         sa.Column("baseline_id", sa.Integer(), nullable=True),
@@ -45,15 +46,10 @@ def upgrade() -> None:
         ),
         sa.ForeignKeyConstraint(["model_id"], ["model.id"], name=op.f("fk_rollout_model_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rollout")),
+        sa.UniqueConstraint("seq", name=op.f("uq_rollout_seq")),
         postgresql_with={"fillfactor": 70},
     )
-    op.create_index(op.f("ix_rollout_created_at_id"), "rollout", ["created_at", "id"], unique=False)
-    op.create_index(
-        op.f("ix_rollout_model_id_created_at_id"),
-        "rollout",
-        ["model_id", "created_at", "id"],
-        unique=False,
-    )
+    op.create_index(op.f("ix_rollout_model_id_seq"), "rollout", ["model_id", "seq"], unique=False)
     op.create_index(
         "uq_rollout_live",
         "rollout",
