@@ -51,7 +51,6 @@ def look(number: int, *, after: float = 0, verdict: str = "fail") -> Look:
     return Look(
         id=number,
         at=NOON + timedelta(seconds=after),
-        stage=0,
         verdict=verdict,
         reason="accuracy at most 0.03 below the baseline: harm shown",
         findings=[judged(verdict)],
@@ -71,8 +70,6 @@ def step(
         step=number,
         at=NOON + timedelta(seconds=after),
         event=event,
-        to_phase=event,
-        stage=0,
         weight=weight,
         verdict=None if evidence is None else "fail",
         reason=f"because of {event}",
@@ -81,14 +78,13 @@ def step(
     )
 
 
-def rollout(phase: str = "rolled_back", *, weight: float = 0) -> Rollout:
+def rollout(phase: str = "rolled_back") -> Rollout:
     return Rollout(
         id="0195",
         candidate="1.2.0",
         baseline="1.1.0",
         phase=phase,
-        weight=weight,
-        stage=Stage(index=0, of=2, weight=10, entered_at=NOON, ends_at=None),
+        stage=Stage(index=0, of=2),
         plan=Plan(stages=[PlannedStage(weight=10), PlannedStage(weight=100)]),
         reason="because",
         waiting_for=None,

@@ -55,7 +55,7 @@ class Pace:
     most `limit`, and the truth about an answer is known `label_delay` after it."""
 
     stages: tuple[tuple[float, float], ...] = ((10, 4), (50, 4), (100, 3))
-    limit: float = 60
+    limit: float = 120
     requests_per_second: float = 250
     label_delay: float = 1
 

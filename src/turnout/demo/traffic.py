@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections import Counter, deque
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Final
 from uuid import uuid4
@@ -21,7 +21,6 @@ LABELS_EVERY: Final = 0.25
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
     prediction_id: str
-    version: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +46,15 @@ class Traffic:
     service: Service
     held_out: HeldOut
     pace: Pace
-    answered: Counter[str] = field(default_factory=Counter)
+    answered: int = 0
     failed: int = 0
     first_failure: str = ""
-    labelled: int = 0
     _due: deque[_Due] = field(default_factory=deque)
     _random: random.Random = field(default_factory=random.Random)
 
     @property
     def sent(self) -> int:
-        return self.answered.total() + self.failed
+        return self.answered + self.failed
 
     async def run(self) -> None:
         """Go on until cancelled."""
@@ -90,7 +88,7 @@ class Traffic:
             self._fail(str(reply))
             return
         answer = msgspec.json.decode(reply.content, type=_Answer)
-        self.answered[answer.version] += 1
+        self.answered += 1
         self._due.append(
             _Due(
                 at=asyncio.get_running_loop().time() + self.pace.label_delay,
@@ -119,4 +117,3 @@ class Traffic:
             )
             if report.rejected:
                 raise DemoFailed(f"labels were rejected: {report.rejected[:3]}")
-            self.labelled += len(outcomes)

@@ -44,9 +44,6 @@ class Judged:
 class Stage:
     index: int
     of: int
-    weight: float
-    entered_at: datetime
-    ends_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +62,6 @@ class Rollout:
     candidate: str
     baseline: str | None
     phase: str
-    weight: float
     stage: Stage
     plan: Plan
     reason: str
@@ -81,8 +77,6 @@ class Step:
     step: int
     at: datetime
     event: str
-    to_phase: str
-    stage: int
     weight: float
     verdict: str | None
     reason: str
@@ -94,7 +88,6 @@ class Step:
 class Look:
     id: int
     at: datetime
-    stage: int
     verdict: str
     reason: str
     findings: Sequence[Judged]
@@ -130,7 +123,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """What one version has shown of late."""
+    """What one version has shown in the last hour."""
 
     version: str
     predictions: int
