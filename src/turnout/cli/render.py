@@ -43,9 +43,11 @@ def when(moment: str | None) -> str:
 
 def table(title: str, *columns: str) -> Table:
     """Make a table whose first column is never cut: it is what the next command is given."""
-    made = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    made = Table(
+        title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False
+    )
     for place, column in enumerate(columns):
-        made.add_column(column, no_wrap=place == 0, overflow="fold")
+        made.add_column(column, no_wrap=place == 0, overflow="ellipsis" if place else "fold")
     return made
 
 
@@ -77,14 +79,15 @@ def versions(model: str, found: Sequence[Json]) -> RenderableType:
 def rollouts(found: Sequence[Json]) -> RenderableType:
     if not found:
         return "no rollouts"
-    rows = table("", "id", "model", "change", "phase", "stage", "started")
+    rows = table("", "id", "phase", "change", "model", "started")
+    for column in rows.columns:
+        column.no_wrap = True
     for rollout in found:
         rows.add_row(
             rollout["id"],
-            rollout["model"],
-            " → ".join(filter(None, (rollout["baseline"], rollout["candidate"]))),
             coloured(rollout["phase"]),
-            _stage(rollout["stage"]),
+            " → ".join(filter(None, (rollout["baseline"], rollout["candidate"]))),
+            rollout["model"],
             when(rollout["created_at"]),
         )
     return rows
