@@ -40,7 +40,7 @@ BATCH_BODY: Final[Any] = {
 }
 
 
-def retention(resources: Annotated[Resources, Depends(resources)]) -> timedelta:
+async def retention(resources: Annotated[Resources, Depends(resources)]) -> timedelta:
     return timedelta(days=resources.settings.retention_days)
 
 
