@@ -82,6 +82,7 @@ def rollouts(found: Sequence[Json]) -> RenderableType:
     rows = table("", "id", "phase", "change", "model", "started")
     for column in rows.columns:
         column.no_wrap = True
+    rows.columns[0].min_width = 36  # an id, whole
     for rollout in found:
         rows.add_row(
             rollout["id"],

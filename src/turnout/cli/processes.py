@@ -1,0 +1,182 @@
+"""How the service's processes run: in what order things start, and in what order they stop."""
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+from pydantic import ValidationError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from turnout import db, embedded, migrations, telemetry
+from turnout.api import create_app
+from turnout.cli.remote import fail
+from turnout.db import lost_connection
+from turnout.settings import Settings
+from turnout.worker import Worker
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handling, which ends the process before the database is down."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            host, port = listener.getsockname()[:2]
+            address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            telemetry.log.info("serving", address=address, documentation=f"{address}/docs")
+
+
+class CannotStart(Exception):
+    """What is wrong with the surroundings, in a sentence that says what to do."""
+
+
+def run(data_dir: Path | None, *, address: tuple[str, int] | None, worker: bool) -> None:
+    """Run the API at `address`, if one is given, and the worker, if wanted, until told to stop."""
+    settings = _settings(data_dir)
+    listener = None if address is None else _listen(settings, *address)
+    _until_done(_serve(settings, listener, worker=worker))
+
+
+def migrate(data_dir: Path | None) -> None:
+    _until_done(_migrate(_settings(data_dir)))
+
+
+def _settings(data_dir: Path | None) -> Settings:
+    try:
+        settings = Settings() if data_dir is None else Settings(data_dir=data_dir)
+    except ValidationError as wrong:
+        raise fail(
+            "; ".join(
+                f"TURNOUT_{'_'.join(map(str, error['loc'])).upper()}: {error['msg']}"
+                for error in wrong.errors()
+            )
+        ) from None
+    try:
+        if settings.database_url is not None:
+            db.database_url(settings.database_url.get_secret_value())
+    except (ValueError, ArgumentError) as wrong:
+        raise fail(f"TURNOUT_DATABASE_URL: {wrong}") from None
+    telemetry.configure_logs(settings)
+    # APScheduler and uvicorn warn about what is normal here: a beat skipped, a client gone.
+    for noisy in ("apscheduler", "uvicorn"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    return settings
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listen(settings: Settings, host: str, port: int) -> socket.socket:
+    """Bind before anything starts, so that a port in use is said at once and plainly."""
+    if not _loopback(host) and not settings.allow_unauthenticated:
+        raise fail(
+            f"refusing to listen on {host}: there is no authentication, so anybody who reaches it"
+            " could move traffic. Listen on 127.0.0.1, or put an authenticating proxy in front and"
+            " set TURNOUT_ALLOW_UNAUTHENTICATED=true"
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise fail(
+            f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port"
+        ) from None
+    return listener
+
+
+def _until_done(main: Coroutine[Any, Any, None]) -> None:
+    try:
+        uvloop.run(main)
+    except (CannotStart, embedded.EmbeddedUnavailable) as error:
+        raise fail(str(error)) from None
+    except (OSError, SQLAlchemyError) as error:
+        if not lost_connection(error):
+            raise
+        raise fail(f"the database of TURNOUT_DATABASE_URL cannot be reached: {error}") from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+@asynccontextmanager
+async def _database(settings: Settings) -> AsyncIterator[str]:
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    async with embedded.running(settings.data_dir) as url:
+        yield url
+
+
+async def _migrate(settings: Settings) -> None:
+    async with _database(settings) as url:
+        engine = db.create_engine(url, pool_size=1)
+        before = await migrations.current(engine)
+        await migrations.upgrade(engine)
+        after = await migrations.current(engine)
+        await engine.dispose()
+    typer.echo(f"database at {after}" + (", as before" if before == after else ""))
+
+
+async def _serve(settings: Settings, listener: socket.socket | None, *, worker: bool) -> None:
+    """Run what is asked for until SIGINT or SIGTERM; then stop it in order, the database last."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with _database(settings) as url, contextlib.AsyncExitStack() as stack:
+        engine = db.create_engine(url)
+        stack.push_async_callback(engine.dispose)
+        if listener is not None and worker:
+            await migrations.upgrade(engine)
+        elif worker and await migrations.current(engine) != migrations.head():
+            raise CannotStart(
+                "the database's schema is not this release's: run `turnout migrate` first"
+            )
+        async with asyncio.TaskGroup() as tasks:
+            if worker:
+                beating = Worker(settings=settings, sessions=db.sessions(engine))
+                tasks.create_task(beating.run(stop))
+            if listener is not None:
+                tasks.create_task(_listen_until(stop, create_app(settings, engine), listener))
+
+
+async def _listen_until(stop: asyncio.Event, app: FastAPI, listener: socket.socket) -> None:
+    server = Server(
+        uvicorn.Config(
+            app,
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            lifespan="on",
+            timeout_graceful_shutdown=10,
+            server_header=False,
+        )
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    stop.set()
+    await serving
