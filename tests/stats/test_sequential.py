@@ -6,6 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from tests.stats.designs import (
+    DEFAULT,
+    FAMILIES,
+    FUTILITY,
+    LINEAR,
+    OBF,
+    POCOCK,
+    equal,
+    schedules,
+)
 from turnout.stats.arguments import BadArgument
 from turnout.stats.sequential import (
     SequentialTest,
@@ -17,81 +27,7 @@ from turnout.stats.sequential import (
     predictive_power,
     sequential_p_value,
 )
-from turnout.stats.spending import (
-    HwangShihDeCani,
-    KimDeMets,
-    LanDeMetsOBrienFleming,
-    LanDeMetsPocock,
-    Spending,
-    UserSpending,
-)
-from turnout.stats.stopped import stopped
-
-OBF, POCOCK, LINEAR = LanDeMetsOBrienFleming(), LanDeMetsPocock(), KimDeMets(1)
-DEFAULT, FUTILITY = HwangShihDeCani(-3), HwangShihDeCani(-8)
-FAMILIES: list[Spending] = [
-    OBF,
-    POCOCK,
-    LINEAR,
-    DEFAULT,
-    HwangShihDeCani(0),
-    HwangShihDeCani(1),
-    KimDeMets(2),
-]
-
-
-def equal(looks: int) -> list[float]:
-    return [look / looks for look in range(1, looks + 1)]
-
-
-schedules = st.lists(st.integers(1, 200), min_size=1, max_size=8, unique=True).map(
-    lambda looks: [look / 200 for look in sorted(looks)]
-)
-
-
-class TestSpending:
-    @pytest.mark.parametrize("family", FAMILIES, ids=repr)
-    def test_all_is_spent_in_the_end_and_never_given_back(self, family: Spending) -> None:
-        spent = [family.spent(t / 50, 0.025) for t in range(51)]
-
-        assert spent[0] == 0
-        assert spent[-1] == pytest.approx(0.025, rel=1e-12)
-        assert spent == sorted(spent)
-        assert family.spent(1.2, 0.025) == spent[-1]
-
-    @pytest.mark.parametrize(
-        ("family", "fraction", "spent"),
-        [
-            pytest.param(OBF, 0.2, 5.3888e-07, id="O'Brien-Fleming"),
-            pytest.param(OBF, 1e-3, 0.0, id="O'Brien-Fleming, so early that it is nothing"),
-            pytest.param(POCOCK, 0.2, 0.00738486, id="Pocock"),
-            pytest.param(HwangShihDeCani(-4), 1 / 3, 0.00130306, id="Hwang-Shih-DeCani"),
-            pytest.param(KimDeMets(2), 0.5, 0.00625, id="Kim-DeMets"),
-            pytest.param(UserSpending((0.5, 1.0), (0.2, 1.0)), 0.75, 0.015, id="shares"),
-            pytest.param(UserSpending((0.5, 1.0), (0.005, 0.025)), 0.25, 0.0025, id="levels"),
-        ],
-    )
-    def test_each_family_spends_by_its_formula(
-        self, family: Spending, fraction: float, spent: float
-    ) -> None:
-        assert family.spent(fraction, 0.025) == pytest.approx(spent, rel=1e-4)
-
-    @pytest.mark.parametrize(
-        ("act", "argument"),
-        [
-            pytest.param(lambda: KimDeMets(0), "rho", id="all at once"),
-            pytest.param(lambda: HwangShihDeCani(math.nan), "gamma", id="not a number"),
-            pytest.param(lambda: UserSpending((1.0,), ()), "cumulative", id="missing entries"),
-            pytest.param(
-                lambda: UserSpending((0.5, 1.0), (0.02, 0.01)), "cumulative", id="given back"
-            ),
-            pytest.param(lambda: UserSpending((0.5, 1.0), (0, 0)), "cumulative", id="nothing"),
-            pytest.param(lambda: OBF.spent(-0.1, 0.025), "fraction", id="before the start"),
-        ],
-    )
-    def test_what_cannot_be_spent_is_refused(self, act, argument: str) -> None:
-        with pytest.raises(BadArgument, match=f"^{argument} "):
-            act()
+from turnout.stats.spending import HwangShihDeCani, KimDeMets, Spending
 
 
 class TestBoundaries:
@@ -385,46 +321,3 @@ class TestWhatIsToCome:
     def test_in_the_end_it_is_decided(self, z: float, power: float) -> None:
         assert conditional_power(z, 1.0, critical=1.96, drift=2.8) == power
         assert predictive_power(z, 1.0, critical=1.96) == power
-
-
-class TestStopped:
-    def two_looks(self, z: float, first: float) -> float:
-        """P(stop at the first look, or z at the second), from the bivariate normal."""
-        joint = stats.multivariate_normal(cov=[[1, 0.5**0.5], [0.5**0.5, 1]])
-        return float(1 - joint.cdf([first, z]))
-
-    def test_a_test_of_one_look_claims_what_it_shows(self) -> None:
-        result = stopped(2.5, [1.0], [])
-
-        assert result.p_value == pytest.approx(stats.norm.sf(2.5), rel=1e-9)
-        assert result.drift == pytest.approx(2.5, abs=1e-8)
-        assert result.interval == pytest.approx((2.5 - 1.959964, 2.5 + 1.959964), abs=1e-6)
-
-    def test_a_stop_at_the_second_look_counts_the_first(self) -> None:
-        result = stopped(2.2, [0.5, 1.0], [2.8])
-
-        assert result.p_value == pytest.approx(self.two_looks(2.2, 2.8), abs=1e-5)
-
-    def test_an_early_winner_is_marked_down(self) -> None:
-        fractions = equal(4)
-        upper = boundaries(fractions, alpha=0.025, spending=POCOCK)
-        result = stopped(2.6, fractions[:3], upper[:2])
-        low, high = result.interval
-
-        assert low < result.drift < 2.6 / math.sqrt(0.75)
-        assert result.drift < high
-
-    @pytest.mark.parametrize("drift", [0.0, 2.0])
-    def test_the_estimate_is_too_high_as_often_as_too_low(self, drift: float) -> None:
-        """Of the result that half of all, under this drift, are at least as extreme as."""
-        low, high = -10.0, 10.0
-        for _ in range(60):
-            middle = (low + high) / 2
-            exits = exit_probabilities([0.5, 1.0], [2.5, middle], None, drift)
-            low, high = (middle, high) if sum(exits.upper) > 0.5 else (low, middle)
-
-        assert stopped(low, [0.5, 1.0], [2.5]).drift == pytest.approx(drift, abs=1e-6)
-
-    def test_missing_bounds_are_refused(self) -> None:
-        with pytest.raises(BadArgument, match=r"^upper "):
-            stopped(2.0, [0.5, 1.0], [])
