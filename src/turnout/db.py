@@ -7,10 +7,10 @@ from typing import Any, Final, final
 
 import asyncpg
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, DateTime, Dialect, MetaData, any_, literal
+from sqlalchemy import ColumnElement, DateTime, Dialect, MetaData, any_, event, literal
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import (
     AsyncEngine,
     AsyncSession,
@@ -87,11 +87,10 @@ def database_url(text: str) -> URL:
 
 
 def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    return create_async_engine(
+    engine = create_async_engine(
         database_url(url),
         pool_size=pool_size,
         max_overflow=pool_size,
-        pool_pre_ping=True,
         connect_args={
             "timeout": 10,
             "server_settings": {
@@ -102,6 +101,18 @@ def create_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
             },
         },
     )
+    event.listen(engine.sync_engine, "checkout", _discard_if_lost)
+    return engine
+
+
+def _discard_if_lost(connection: Any, *_: object) -> None:
+    """Have the pool connect anew for a connection that the server has closed.
+
+    The driver notices that by itself. SQLAlchemy's `pool_pre_ping` asks the server instead, in
+    three round trips before every transaction.
+    """
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def sessions(engine: AsyncEngine) -> Sessions:

@@ -195,6 +195,10 @@ async def _admission(
     earliest = min((line.at for line in lines if line.at is not None), default=span.now)
     since = max(span.oldest, min(earliest, span.now))
     splits = await traffic.splits_since(session, model_id, since)
+    # The versions of the split in force cannot be deleted, and are most of those that are named.
+    in_force = splits[-1].variants if splits else ()
+    known = {variant.version: variant.version_id for variant in in_force}
+    unknown = {line.version for line in lines}.difference(known)
     named = {line.split_id for line in lines if isinstance(line.split_id, int)}
     if missing := named.difference(split.id for split in splits):
         former = await traffic.splits(session, missing)
@@ -204,7 +208,7 @@ async def _admission(
         batch_seq=seq,
         span=span,
         splits=Splits(splits),
-        versions=await _versions(session, model_id, {line.version for line in lines}),
+        versions=known | await _versions(session, model_id, unknown),
     )
 
 
@@ -212,6 +216,8 @@ async def _versions(
     session: AsyncSession, model_id: int, texts: Collection[str]
 ) -> dict[str, int | Flaw]:
     """Find each version that a batch names, or say why it is none."""
+    if not texts:
+        return {}
     parsed: dict[str, str | Flaw] = {}
     for name in texts:
         try:
