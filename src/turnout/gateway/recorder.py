@@ -11,6 +11,7 @@ from datetime import timedelta
 from operator import itemgetter
 from typing import Final
 
+import asyncpg
 from sqlalchemy.exc import DBAPIError
 
 from turnout import db
@@ -35,6 +36,15 @@ PASSING: Final = {
     "25006",  # read only: a standby that is not promoted yet
 }
 """States of SQL, or classes of them, that say nothing about the rows."""
+
+ABOUT_ROWS: Final = (
+    DBAPIError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    ValueError,
+    TypeError,
+)
+"""What a row can be to blame for; anything else is trouble of ours, or of the way there."""
 
 Row = tuple[int, Prediction]
 
@@ -164,7 +174,9 @@ class Recorder:
 
 
 def passing(error: BaseException) -> bool:
-    """Tell trouble of the database from a row that it will never take."""
+    """Tell trouble that says nothing about the rows from a row that will never be taken."""
     origin = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(error, ABOUT_ROWS):
+        return True
     state = getattr(origin, "sqlstate", None) or ""
     return lost_connection(error) or state in PASSING or state[:2] in PASSING
