@@ -43,6 +43,7 @@ ABOUT_ROWS: Final = (
     asyncpg.InterfaceError,
     ValueError,
     TypeError,
+    ArithmeticError,
 )
 """What a row can be to blame for; anything else is trouble of ours, or of the way there."""
 
