@@ -6,6 +6,7 @@ on, and rows held out for the traffic. Importing this module costs seconds: it n
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -44,7 +45,30 @@ def bottom_up(images: Images) -> Images:
     return images[:, ::-1].reshape(-1, PIXELS)
 
 
-def train() -> Material:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """What a version may see: the rows to learn from, and those of its own validation."""
+
+    images: Images
+    labels: Labels
+    validation: Images
+    validation_labels: Labels
+
+    def train(
+        self, quality: Quality, description: str, estimator: Any, *, rows: int, read: Reader
+    ) -> TrainedModel:
+        estimator.fit(read(self.images[:rows]), self.labels[:rows])
+        onnx = _exported(estimator)
+        return TrainedModel(
+            quality=quality,
+            description=description,
+            onnx=onnx,
+            accuracy=_accuracy(onnx, read(self.validation), self.validation_labels),
+            training_rows=rows,
+        )
+
+
+def _divided() -> tuple[_Rows, HeldOut]:
     digits = load_digits()
     images, labels = digits.images.astype(np.float32), digits.target.astype(np.int64)
     images, rest, labels, rest_labels = train_test_split(
@@ -53,45 +77,44 @@ def train() -> Material:
     validation, held_out, validation_labels, held_out_labels = train_test_split(
         rest, rest_labels, train_size=VALIDATION_ROWS, stratify=rest_labels, random_state=1
     )
+    seen = _Rows(
+        images=images, labels=labels, validation=validation, validation_labels=validation_labels
+    )
+    unseen = HeldOut(
+        pixels=top_down(held_out).tolist(), labels=[str(label) for label in held_out_labels]
+    )
+    return seen, unseen
 
-    def trained(
-        quality: Quality, description: str, estimator: Any, rows: int, read: Reader
-    ) -> TrainedModel:
-        estimator.fit(read(images[:rows]), labels[:rows])
-        onnx = _exported(estimator)
-        return TrainedModel(
-            quality=quality,
-            description=description,
-            onnx=onnx,
-            accuracy=_accuracy(onnx, read(validation), validation_labels),
-            training_rows=rows,
-        )
 
+def _trees() -> ExtraTreesClassifier:
+    return ExtraTreesClassifier(n_estimators=60, random_state=0)
+
+
+def train() -> Material:
+    seen, held_out = _divided()
     return Material(
-        baseline=trained(
+        baseline=seen.train(
             Quality.BASELINE,
             f"Logistic regression on the first {FIRST_LABELLED} labelled digits",
             LogisticRegression(max_iter=1000),
-            FIRST_LABELLED,
-            top_down,
+            rows=FIRST_LABELLED,
+            read=top_down,
         ),
-        better=trained(
+        better=seen.train(
             Quality.BETTER,
             f"Extremely randomised trees on {TRAINING_ROWS} digits",
-            ExtraTreesClassifier(n_estimators=60, random_state=0),
-            TRAINING_ROWS,
-            top_down,
+            _trees(),
+            rows=TRAINING_ROWS,
+            read=top_down,
         ),
-        broken=trained(
+        broken=seen.train(
             Quality.BROKEN,
             "The same trees, but a new image loader reads every image from its last row",
-            ExtraTreesClassifier(n_estimators=60, random_state=0),
-            TRAINING_ROWS,
-            bottom_up,
+            _trees(),
+            rows=TRAINING_ROWS,
+            read=bottom_up,
         ),
-        held_out=HeldOut(
-            pixels=top_down(held_out).tolist(), labels=[str(label) for label in held_out_labels]
-        ),
+        held_out=held_out,
         dataset_version=f"digits of scikit-learn {sklearn.__version__}",
     )
 
