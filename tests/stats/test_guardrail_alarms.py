@@ -42,15 +42,16 @@ def _clustered(
     ],
 )
 def test_equal_arms_rarely_fail_though_judged_at_every_look(rate: float, share: float) -> None:
+    """At most 1 of 40: who fails 15 % of innocents would pass with a chance of 1.2 %."""
     rng = np.random.default_rng(20)
     false_alarms = 0
-    for _ in range(60):
+    for _ in range(40):
         looks = _clustered(rng, 6_000, 500, rate, share)
         findings = [against_baseline(c, b, 0.0) for c, b in looks]
         findings += [against_limit(c, rate) for c, _ in looks]
         false_alarms += any(finding.verdict is Verdict.FAIL for finding in findings)
 
-    assert false_alarms <= 3
+    assert false_alarms <= 1
 
 
 @pytest.mark.parametrize("harm", ["above", "below"])

@@ -1,6 +1,7 @@
 import json
 import math
 from dataclasses import asdict
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -198,9 +199,11 @@ def test_equal_arms_rarely_fail_though_judged_at_every_look() -> None:
         values, on_candidate = rng.lognormal(4, 1, 5_000), rng.random(5_000) < 0.1
         true = math.exp(4 + 2.3263)
         failed = False
-        for look in np.unique(np.geomspace(50, 5_000, 20).astype(int)):
-            candidate = QuantileSketch.of(values[:look][on_candidate[:look]])
-            baseline = QuantileSketch.of(values[:look][~on_candidate[:look]])
+        candidate = baseline = QuantileSketch()
+        for last, look in pairwise([0, *np.geomspace(50, 5_000, 20).astype(int)]):
+            new, to_candidate = values[last:look], on_candidate[last:look]
+            candidate += QuantileSketch.of(new[to_candidate])
+            baseline += QuantileSketch.of(new[~to_candidate])
             difference = judge_quantile_difference(
                 candidate, baseline, q=0.99, margin=0, alpha=0.05, min_samples=1, proof="no_harm"
             )
