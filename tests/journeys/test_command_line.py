@@ -26,6 +26,9 @@ def rollout(service: Service) -> str:
         api.post(f"models/{MODEL}/rollouts", json={"candidate": "1.0.0", "strategy": "replace"})
         started = api.post(f"models/{MODEL}/rollouts", json={"candidate": "2.0.0"})
         identity: str = started.raise_for_status().json()["id"]
+        wait_until(
+            lambda: bool(api.get(f"rollouts/{identity}").json()["findings"]), "the first look"
+        )
         return identity
 
 
