@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from turnout.observations.domain.batch import MAX_ROWS
 
 MODEL = "models/fraud-detection"
 OBSERVATIONS = f"{MODEL}/observations"
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "observations.md"
 NDJSON = {"content-type": "application/x-ndjson"}
 EMPTY = {"accepted": 0, "duplicate": 0, "unknown": 0, "rejected": []}
 
@@ -45,6 +48,14 @@ async def test_the_examples_work_when_sent_as_they_are(client: AsyncClient):
         assert report(response) == EMPTY | {"accepted": 2}
     for example in examples.OUTCOME.values():
         report(await client.post(f"{MODEL}/feedback", json=example["value"]))
+
+
+async def test_the_guide_says_what_works(client: AsyncClient):
+    [body] = re.findall("```json\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+
+    response = await client.post(OBSERVATIONS, content=body)
+
+    assert report(response) == EMPTY | {"accepted": 4}
 
 
 async def test_the_examples_are_in_the_documentation(client: AsyncClient):
@@ -181,6 +192,14 @@ async def test_performance_of_a_version_that_there_is_not_is_404(client: AsyncCl
     response = await client.get(f"{MODEL}/performance", params={"version": "9.0.0"})
 
     assert response.status_code == 404
+
+
+async def test_performance_looks_back_a_week_at_most(client: AsyncClient):
+    week = await client.get(f"{MODEL}/performance", params={"window": "7d"})
+    longer = await client.get(f"{MODEL}/performance", params={"window": "8d"})
+
+    assert (week.status_code, longer.status_code) == (200, 422)
+    assert longer.json()["field"] == "query.window"
 
 
 async def test_observed_shares_are_compared_with_the_split(

@@ -15,6 +15,7 @@ from turnout.observations.domain.batch import (
     OutcomeRefused,
     TooManyRows,
 )
+from turnout.observations.domain.figures import LONGEST_WINDOW, WindowTooLong
 from turnout.observations.domain.outcome import Outcome
 from turnout.observations.schemas import Performance, version_performance
 from turnout.observations.wire import NDJSON, described, read_json, read_ndjson
@@ -29,6 +30,7 @@ from turnout.traffic.domain.split import NoSplit, Split
 router = http.router("observations")
 
 MINUTE: Final = timedelta(minutes=1)
+HOUR: Final = timedelta(hours=1)
 BATCH_BODY: Final[Any] = {
     "requestBody": {
         "required": True,
@@ -131,7 +133,7 @@ async def show_performance(
     model: Named,
     session: Session,
     now: Now,
-    window: Annotated[Duration, Query(description="How far back")] = timedelta(hours=1),
+    window: Annotated[Duration, Query(description="How far back, at most 7 days")] = HOUR,
     version: Annotated[str | None, Query(description="Only this version")] = None,
 ) -> Performance:
     """Figures per version over the last minutes or hours, seconds after they were recorded.
@@ -139,6 +141,8 @@ async def show_performance(
     For people to look at: versions that had different users at different times differ for many
     reasons. What a rollout decides on stands in its evidence.
     """
+    if window > LONGEST_WINDOW:
+        raise WindowTooLong
     found = await registry.model(session, model)
     only = None if version is None else (await registry.version(session, found.id, version)).id
     since, until = _whole_minutes(now - window, now)

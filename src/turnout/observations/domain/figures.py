@@ -2,9 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
+from turnout.errors import Unprocessable
 from turnout.stats.quantile_sketch import QuantileSketch
+
+LONGEST_WINDOW: Final = timedelta(days=7)
+"""A week of minutes of three versions is added up in a second and a half."""
+
+
+class WindowTooLong(Unprocessable):
+    def __init__(self) -> None:
+        super().__init__(f"window is at most {LONGEST_WINDOW.days} days", field="query.window")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
