@@ -39,7 +39,8 @@ measure how each turns out, and let a rollout promote the better one or take a b
 
 A first tour: `register_version`, `start_rollout`, then `show_rollout`; `promote_rollout` and
 `rollback_rollout` do by hand what the worker does by itself. Refusals are RFC 9457 problem
-documents that say what was wrong, where, and what would be right.
+documents that say what was wrong, where, and what would be right. A POST with an
+`Idempotency-Key` header that is sent again is answered again and not carried out again.
 """
 
 
