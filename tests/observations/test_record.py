@@ -246,3 +246,26 @@ async def test_a_batch_sent_twice_at_once_counts_once(sessions: Sessions):
     assert without == [BatchReport(duplicate=50)] * 3
     async with sessions() as session:
         assert await count(session, "prediction") == 50
+
+
+async def test_a_batch_that_was_given_up_can_be_sent_again(sessions: Sessions):
+    async with db.transaction(sessions) as session:
+        model_id = (await factories.version(session)).model_id
+        await commands.ensure_partitions(session, now=NOON)
+
+    async def send() -> BatchReport:
+        async with db.transaction(sessions) as session:
+            return await record(
+                session, predictions=rows("a", "b"), batch_id="one", model_id=model_id
+            )
+
+    async with sessions() as dying:
+        await record(dying, predictions=rows("a", "b"), batch_id="one", model_id=model_id)
+        waiting = asyncio.create_task(send())
+        await asyncio.sleep(0)
+        await dying.rollback()
+
+    assert await waiting == BatchReport(accepted=2)
+    assert await send() == BatchReport(accepted=2)
+    async with sessions() as session:
+        assert await count(session, "prediction") == 2

@@ -24,22 +24,11 @@ METRICS: Final = {
 }
 TOTALS: Final = ("units", "n", "n2", "x", "x2", "xn")
 
-# The recursion hops from model to model over the index of unfolded batches, however many batches
-# there are. OFFSET keeps the condition out of the subquery, so that the locks are tried in its
-# order and no further than to the first that is gained.
+# OFFSET keeps the condition out of the subquery, so that the locks are tried in the order of the
+# batches, and no further than to the first that is gained.
 LOCK_MODEL: Final = """
-    WITH RECURSIVE waiting AS (
-        (SELECT model_id, seq FROM batch WHERE folded_at IS NULL ORDER BY model_id, seq LIMIT 1)
-        UNION ALL
-        SELECT next.model_id, next.seq
-        FROM waiting CROSS JOIN LATERAL (
-            SELECT model_id, seq FROM batch
-            WHERE folded_at IS NULL AND model_id > waiting.model_id
-            ORDER BY model_id, seq LIMIT 1
-        ) AS next
-    )
     SELECT model_id, set_config('work_mem', '64MB', true)
-    FROM (SELECT model_id FROM waiting ORDER BY seq OFFSET 0) AS longest_first
+    FROM (SELECT model_id FROM batch WHERE folded_at IS NULL ORDER BY seq OFFSET 0) AS unfolded
     WHERE model_id <> ALL(CAST(:passing_over AS int[]))
         AND pg_try_advisory_xact_lock(:lock, model_id)
     LIMIT 1

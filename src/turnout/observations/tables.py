@@ -68,9 +68,14 @@ class Batch(Base):
     __tablename__ = "batch"
     __table_args__ = (
         Index("uq_batch_key", "model_id", "key", unique=True),
-        Index("ix_batch_unfolded", "model_id", "seq", postgresql_where=text("folded_at IS NULL")),
+        Index("ix_batch_unfolded", "seq", postgresql_where=text("folded_at IS NULL")),
+        Index(
+            "ix_batch_unfolded_of_model",
+            "model_id", "seq",
+            postgresql_where=text("folded_at IS NULL"),
+        ),
         Index(None, "received_at"),
-    )
+    )  # fmt: skip
 
     model_id: Mapped[ModelKey]
     seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)

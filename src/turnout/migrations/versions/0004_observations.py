@@ -53,6 +53,13 @@ def upgrade() -> None:
     op.create_index(
         "ix_batch_unfolded",
         "batch",
+        ["seq"],
+        unique=False,
+        postgresql_where=sa.text("folded_at IS NULL"),
+    )
+    op.create_index(
+        "ix_batch_unfolded_of_model",
+        "batch",
         ["model_id", "seq"],
         unique=False,
         postgresql_where=sa.text("folded_at IS NULL"),
