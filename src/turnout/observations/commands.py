@@ -34,6 +34,7 @@ FOLD_ROWS: Final = 50_000
 
 DAYS_AHEAD: Final = 2
 GATEWAY_DELAY: Final = timedelta(days=1)
+"""How long what the gateway saw may have waited for the database."""
 
 _CLAIM: Final = text(
     """

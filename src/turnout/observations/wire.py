@@ -110,7 +110,7 @@ def read_json(body: bytes, batch_id: str | None) -> Submission:
     except (msgspec.DecodeError, RecursionError):
         return _row_by_row(body, batch_id)
     return Submission(
-        batch_id=_one(batch.batch_id, batch_id),
+        batch_id=_agreed(batch.batch_id, batch_id),
         predictions=batch.predictions,
         outcomes=batch.outcomes,
     )
@@ -161,7 +161,7 @@ def _row_by_row(body: bytes, batch_id: str | None) -> Submission:
         raise MalformedBatch(f"the body is not JSON: {error}", field="body") from None
     rejected: list[RejectedRow] = []
     return Submission(
-        batch_id=_one(envelope.batch_id, batch_id),
+        batch_id=_agreed(envelope.batch_id, batch_id),
         predictions=_rows(envelope.predictions, PredictionLine, RowList.PREDICTIONS, rejected),
         outcomes=_rows(envelope.outcomes, OutcomeLine, RowList.OUTCOMES, rejected),
         rejected=rejected,
@@ -188,7 +188,7 @@ def _convert(value: Any, kind: type[Line]) -> Line:
         raise BadRow(_flaw(error)) from None
 
 
-def _one(inside: str | None, beside: str | None) -> str | None:
+def _agreed(inside: str | None, beside: str | None) -> str | None:
     if inside is None or beside is None:
         found = inside or beside
     elif inside == beside:
