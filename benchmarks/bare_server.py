@@ -72,7 +72,7 @@ async def predict(body: PredictRequest) -> Prediction:
 if __name__ == "__main__":
     uvicorn.run(
         app,
-        port=int(sys.argv[1]),
+        port=int(sys.argv[sys.argv.index("--port") + 1]),
         loop="uvloop",
         http="httptools",
         log_config=None,

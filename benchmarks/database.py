@@ -10,13 +10,14 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from turnout import db, embedded, migrations
+from turnout import db, embedded, migrations, telemetry
 from turnout.db import Sessions
 from turnout.registry import commands as registry
 from turnout.registry.domain.version import NewVersion
 from turnout.rollouts.commands.start import start
 from turnout.rollouts.domain.plan import Launch
 from turnout.rollouts.tables import Rollout
+from turnout.settings import Settings
 
 BASELINE = "1.0.0"
 CANDIDATE = "2.0.0"
@@ -37,6 +38,7 @@ class Database:
 @asynccontextmanager
 async def migrated(data_dir: Path) -> AsyncIterator[Database]:
     """The embedded PostgreSQL, as durable as it is for everybody."""
+    telemetry.configure_logs(Settings(data_dir=data_dir, log_level="warning"))
     async with embedded.running(data_dir) as url:
         engine = db.create_engine(url)
         await migrations.upgrade(engine)

@@ -9,7 +9,7 @@ from httpx2 import Client
 
 from benchmarks.load import Load, request, run
 from benchmarks.result import Result, note
-from benchmarks.service import Service, scratch, script, turnout
+from benchmarks.service import Service, beside, scratch, server, turnout
 
 CONNECTIONS = 16
 SECONDS = 4.0
@@ -28,7 +28,10 @@ def measure() -> Iterator[Result]:
         with turnout("serve", directory) as service:
             _split_in_half(service)
         # Without the worker: folding has a row of its own.
-        with script("instant_server", directory) as ours, script("bare_server", directory) as bare:
+        with (
+            turnout("api", directory, program=[beside("instant_server.py")]) as ours,
+            server(directory, beside("bare_server.py")) as bare,
+        ):
             for name, body in BODIES.items():
                 yield _compare(name, body, ours, bare)
 
@@ -36,7 +39,8 @@ def measure() -> Iterator[Result]:
 def _split_in_half(service: Service) -> None:
     with Client(base_url=f"{service.url}/api/v1/models/{MODEL}/") as client:
         for version in VERSIONS:
-            client.post("versions", json={"version": version}).raise_for_status()
+            body = {"version": version, "runtime": {"kind": "http", "url": "http://localhost/"}}
+            client.post("versions", json=body).raise_for_status()
         variants = [{"version": version, "weight": 50} for version in VERSIONS]
         client.put("split", json={"variants": variants}).raise_for_status()
 

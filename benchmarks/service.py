@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,11 @@ class Service:
         return f"/{package}/" in Path(f"/proc/{self.process.pid}/maps").read_text()
 
 
+def beside(name: str) -> str:
+    """A script that stands beside this module."""
+    return str(Path(__file__).with_name(name))
+
+
 @contextmanager
 def scratch() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="turnout-bench-") as directory:
@@ -49,27 +54,21 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def turnout(command: str, data_dir: Path) -> Iterator[Service]:
-    """Run `turnout <command>` until it is ready, and stop it at the end."""
-    port = _free_port()
-    arguments = ["-m", "turnout", command, "--port", str(port), "--data-dir", str(data_dir)]
-    with _running(arguments, data_dir, port) as service:
+def turnout(
+    command: str, data_dir: Path, *, program: Sequence[str] = ("-m", "turnout")
+) -> Iterator[Service]:
+    """Run a command of the product until it is ready, and stop it at the end."""
+    with server(data_dir, *program, command, "--data-dir", str(data_dir)) as service:
         yield service
 
 
 @contextmanager
-def script(name: str, data_dir: Path) -> Iterator[Service]:
-    """Run a server that stands beside this module."""
-    port = _free_port()
-    path = Path(__file__).with_name(f"{name}.py")
-    with _running([str(path), str(port), str(data_dir)], data_dir, port) as service:
-        yield service
-
-
-@contextmanager
-def _running(arguments: list[str], directory: Path, port: int) -> Iterator[Service]:
+def server(directory: Path, *arguments: str) -> Iterator[Service]:
+    """Run Python with these arguments and a `--port` until it is ready, and stop it at the end."""
     directory.mkdir(exist_ok=True)
-    process = subprocess.Popen([sys.executable, *arguments], env=environment(), cwd=directory)
+    port = _free_port()
+    command = [sys.executable, *arguments, "--port", str(port)]
+    process = subprocess.Popen(command, env=environment(), cwd=directory)
     try:
         service = Service(port, process)
         _wait_until_ready(service)

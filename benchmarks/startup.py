@@ -18,7 +18,7 @@ SETTLE_SECONDS = 3.0
 HEAVY = ("pandas", "statsmodels", "sklearn")
 IMPORTED = f"""
 import sys
-import turnout.cli.app, turnout.cli.serve, turnout.api
+import turnout.cli.app, turnout.cli.processes
 print(*(name for name in {HEAVY!r} if name in sys.modules))
 """
 
