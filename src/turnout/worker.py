@@ -54,12 +54,15 @@ class Worker:
         await tick(self.sessions, now=self.clock(), interval=self.settings.tick_interval)
 
     async def retain(self) -> None:
+        """Make room for the days to come, and drop what has been kept long enough."""
         async with db.transaction(self.sessions) as session:
             await observations.ensure_partitions(session, now=self.clock())
+            await idempotency.forget(session, now=self.clock())
+        # Apart, because its locks are held until it commits.
+        async with db.transaction(self.sessions) as session:
             await observations.drop_old_partitions(
                 session, now=self.clock(), days=self.settings.retention_days
             )
-            await idempotency.forget(session, now=self.clock())
 
     async def run(self, stop: asyncio.Event) -> None:
         under_way: set[asyncio.Task[None]] = set()
