@@ -149,6 +149,7 @@ def _add_documentation(app: FastAPI) -> None:
                 "displayRequestDuration": True,
                 "docExpansion": "list",
                 "filter": True,
+                "validatorUrl": None,  # it would ask a server on the internet
             },
         )
 
