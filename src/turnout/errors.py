@@ -24,11 +24,6 @@ class Refusal(Exception):
         self.facts = facts
 
 
-class Unauthenticated(Refusal):
-    status = 401
-    title = "Not authenticated"
-
-
 class Forbidden(Refusal):
     status = 403
     title = "Forbidden"
