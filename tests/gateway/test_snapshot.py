@@ -15,10 +15,10 @@ from turnout.db import Sessions
 from turnout.gateway.snapshot import LiveRoute, Snapshot, SnapshotKeeper
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelRef
-from turnout.traffic.commands import set_split_by_hand
+from turnout.traffic.commands import reinstate, set_split_by_hand
 from turnout.traffic.domain.assignment import Route
 from turnout.traffic.domain.overrides import NO_OVERRIDES
-from turnout.traffic.domain.split import Share, Split, Spread
+from turnout.traffic.domain.split import Owner, OwnerKind, Share, Split, Spread
 
 NEVER = timedelta(hours=1)
 
@@ -127,6 +127,25 @@ async def test_a_committed_change_arrives_without_polling(keeper, sessions):
     await eventually(lambda: weights(keeper, "fraud-detection") == [10_000])
     await split_between(sessions, "fraud-detection", {"1.0.0": 0, "2.0.0": 100})
     await eventually(lambda: weights(keeper, "fraud-detection") == [0, 10_000])
+
+
+async def test_a_split_that_comes_back_arrives_too(keeper, sessions):
+    owner = Owner(kind=OwnerKind.PERSON, id="ada")
+    await register(sessions, "fraud-detection")
+    await split_between(sessions, "fraud-detection", {"1.0.0": 70, "2.0.0": 30})
+    await keeper.start()
+    first = keeper.current.routes["fraud-detection"].route.split
+    await split_between(sessions, "fraud-detection", {"1.0.0": 100})
+    await eventually(lambda: weights(keeper, "fraud-detection") == [10_000])
+
+    async with db.transaction(sessions) as session:
+        again = await reinstate(
+            session, first.model_id, first.id, owner=owner, actor="ada", now=factories.NOON
+        )
+
+    await eventually(lambda: weights(keeper, "fraud-detection") == [7_000, 3_000])
+    assert keeper.current.routes["fraud-detection"].route.split == again
+    assert again.id == first.id
 
 
 async def test_who_waits_for_a_route_has_it_when_it_arrives(keeper, sessions):

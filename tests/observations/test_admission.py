@@ -158,6 +158,18 @@ def test_the_split_is_that_in_force_at_the_time():
     assert found == [NO_SPLIT, 7, 7, 9, 9]
 
 
+def test_a_split_that_came_back_is_in_force_from_then_on():
+    minute = timedelta(minutes=1)
+    first = replace(SPLIT, reinstated_at=(NOON + 2 * minute, NOON + 4 * minute))
+    other = replace(SPLIT, id=9, created_at=NOON + minute)
+    last = replace(SPLIT, id=10, created_at=NOON + 3 * minute)
+    splits = Splits([other, last, first])
+
+    found = [splits.drew(1, None, NOON + n * minute, shadow=False) for n in range(6)]
+
+    assert found == [7, 9, 7, 10, 7, 7]
+
+
 @pytest.mark.parametrize(
     ("given", "field"),
     [

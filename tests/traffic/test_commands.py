@@ -9,53 +9,25 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from tests.factories import NOON, PERSON, version
+from tests.traffic.splits import OTHER_ROLLOUT, ROLLOUT, reject, set_split
 from turnout.db import Sessions, transaction
 from turnout.errors import Refusal
 from turnout.quantities import BASIS_POINTS
 from turnout.registry import commands as registry
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.runtime import OnnxRuntime
-from turnout.registry.domain.version import ModelRef, StillUsed, VersionNotFound, VersionRef
+from turnout.registry.domain.version import ModelRef, StillUsed, VersionNotFound
 from turnout.traffic import commands, queries
 from turnout.traffic.domain.overrides import NO_OVERRIDES, Pin, Rule
 from turnout.traffic.domain.split import (
     ArtifactMissing,
     Owner,
-    OwnerKind,
     Share,
     Split,
     SplitOwned,
     Spread,
-    Variant,
     VersionRejected,
 )
-
-ROLLOUT = Owner(kind=OwnerKind.ROLLOUT, id="r1")
-OTHER_ROLLOUT = Owner(kind=OwnerKind.ROLLOUT, id="r2")
-
-
-async def set_split(
-    session: AsyncSession, *shares: tuple[VersionRef, int], owner: Owner = PERSON
-) -> Split:
-    return await commands.set_split(
-        session,
-        shares[0][0].model_id,
-        owner=owner,
-        strategy=Spread.STICKY,
-        variants=[
-            Variant(name=found.version, version_id=found.id, version=found.version, weight=weight)
-            for found, weight in shares
-        ],
-        actor="ada",
-        now=NOON,
-        reason="because",
-    )
-
-
-async def reject(session: AsyncSession, found: VersionRef) -> None:
-    await registry.transition(
-        session, found.id, Lifecycle.REJECTED, actor="ada", now=NOON, reason=None
-    )
 
 
 async def test_a_new_split_replaces_the_one_in_force(session: AsyncSession):

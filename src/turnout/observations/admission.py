@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from operator import attrgetter
+from operator import itemgetter
 from typing import Final, TypeVar
 
 import msgspec
@@ -96,21 +96,23 @@ class Splits:
     """The splits of a model that were in force in the time of a batch."""
 
     def __init__(self, splits: Iterable[Split]) -> None:
-        self._ordered = sorted(splits, key=attrgetter("created_at", "id"))
-        self._since = [split.created_at for split in self._ordered]
-        self._ids = {split.id for split in self._ordered}
-        self._arms = {
-            (split.id, variant.version_id, variant.shadow)
-            for split in self._ordered
-            for variant in split.variants
-        }
+        self._arms: set[tuple[int, int, bool]] = set()
+        terms: list[tuple[datetime, bool, int, Split]] = []
+        for split in splits:
+            self._arms.update((split.id, arm.version_id, arm.shadow) for arm in split.variants)
+            terms.append((split.created_at, False, split.id, split))
+            terms += [(since, True, split.id, split) for since in split.reinstated_at]
+        terms.sort(key=itemgetter(0, 1, 2))
+        self._in_force = [split for *_, split in terms]
+        self._since = [since for since, *_ in terms]
+        self._ids = {split.id for split in self._in_force}
 
     def drew(self, version_id: int, unit: str | None, at: datetime, *, shadow: bool) -> int:
         """Name the split that, by itself, could have had the version answer the unit then."""
         place = bisect_right(self._since, at)
         if not place:
             return NO_SPLIT
-        split = self._ordered[place - 1]
+        split = self._in_force[place - 1]
         if (split.id, version_id, shadow) not in self._arms:
             return NO_SPLIT
         if shadow or unit is None or not split.by_unit:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import Insert, Update, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,6 +17,7 @@ from turnout.registry.domain.version import ModelRef, VersionNotFound, VersionRe
 from turnout.traffic import queries
 from turnout.traffic.domain.overrides import Overrides, Pin, Rule
 from turnout.traffic.domain.split import (
+    NoSuchSplit,
     Owner,
     OwnerKind,
     Share,
@@ -62,29 +63,68 @@ async def set_split(
     if former and continues(former, owner=owner, variants=variants):
         salt = salt or former.salt
         variants = in_order_of(former, variants)
-    split = await _put_in_force(
+    return await _put_in_force(
         session,
-        model_id=model_id,
-        salt=salt or secrets.token_hex(8),
-        strategy=strategy,
-        variants=tuple(variants),
-        owner_kind=owner.kind,
-        owner_id=owner.id,
-        owned=owner.kind is not OwnerKind.PERSON,
-        created_at=now,
-    )
-    audit(
-        session,
-        actor=actor,
+        insert(SplitRow).values(
+            model_id=model_id,
+            salt=salt or secrets.token_hex(8),
+            strategy=strategy,
+            variants=tuple(variants),
+            owner_kind=owner.kind,
+            owner_id=owner.id,
+            active=True,
+            owned=owner.kind is not OwnerKind.PERSON,
+            created_at=now,
+        ),
+        former,
         action="split.set",
         subject=f"models/{model}/split",
+        actor=actor,
         now=now,
-        before=_noted(former) if former else None,
-        after=_noted(split),
         reason=reason,
     )
-    await _tell_gateways(session, model_id)
-    return split
+
+
+async def reinstate(
+    session: AsyncSession,
+    model_id: int,
+    split_id: int,
+    *,
+    owner: Owner,
+    actor: str,
+    now: datetime,
+    reason: str | None = None,
+) -> Split:
+    """Put a former split of this owner in force again, as it was: same id, salt and weights.
+
+    Every unit comes back to its variant, and the evidence of the split goes on where it stopped.
+    The split in force stays if it is that one already. Refused as `set_split` refuses.
+    """
+    await _lock(session, model_id)
+    former = await queries.active_split(session, model_id)
+    check_owner(former, owner)
+    wanted = (await queries.splits(session, [split_id])).get(split_id)
+    if wanted is None or wanted.model_id != model_id or wanted.owner != owner:
+        raise NoSuchSplit(split_id, owner)
+    if former and former.id == split_id:
+        return former
+    model = await _check_versions(session, model_id, wanted.variants)
+    return await _put_in_force(
+        session,
+        update(SplitRow)
+        .where(SplitRow.id == split_id)
+        .values(
+            active=True,
+            owned=owner.kind is not OwnerKind.PERSON,
+            reinstated_at=func.array_append(SplitRow.reinstated_at, now),
+        ),
+        former,
+        action="split.reinstated",
+        subject=f"models/{model}/split",
+        actor=actor,
+        now=now,
+        reason=reason,
+    )
 
 
 async def set_split_by_hand(
@@ -244,19 +284,35 @@ async def _check_versions(session: AsyncSession, model_id: int, variants: Sequen
     return model.name
 
 
-async def _put_in_force(session: AsyncSession, **values: Any) -> Split:
-    model_id = values["model_id"]
-    await session.execute(
-        update(SplitRow)
-        .where(SplitRow.model_id == model_id, SplitRow.active)
-        .values(active=False, owned=False)
-    )
-    added = await session.execute(
-        insert(SplitRow).values(active=True, **values).returning(*queries.SPLIT)
-    )
-    split = queries.split(added.one())
+async def _put_in_force(
+    session: AsyncSession,
+    change: Insert | Update,
+    former: Split | None,
+    *,
+    action: str,
+    subject: str,
+    actor: str,
+    now: datetime,
+    reason: str | None,
+) -> Split:
+    """Let the split that `change` makes active follow the former one, and tell everyone."""
+    if former is not None:
+        withdrawn = {"active": False, "owned": False}
+        await session.execute(update(SplitRow).where(SplitRow.id == former.id).values(withdrawn))
+    split = queries.split((await session.execute(change.returning(*queries.SPLIT))).one())
     leads_to = [variant.version_id for variant in split.variants]
-    await _hold_versions(session, model_id, "split", leads_to)
+    await _hold_versions(session, split.model_id, "split", leads_to)
+    audit(
+        session,
+        actor=actor,
+        action=action,
+        subject=subject,
+        now=now,
+        before=_noted(former) if former else None,
+        after=_noted(split),
+        reason=reason,
+    )
+    await _tell_gateways(session, split.model_id)
     return split
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.db import among
@@ -26,6 +26,7 @@ SPLIT = (
     SplitRow.owner_id,
     SplitRow.created_at,
     SplitRow.owned,
+    SplitRow.reinstated_at,
 )
 OVERRIDES = (OverrideSet.pins, OverrideSet.rules, OverrideSet.version_ids)
 
@@ -45,7 +46,10 @@ async def splits(session: AsyncSession, ids: Collection[int]) -> dict[int, Split
 
 
 async def splits_since(session: AsyncSession, model_id: int, since: datetime) -> list[Split]:
-    """The split that was in force at `since`, if any, and all that followed."""
+    """The split that was in force at `since`, if any, and all that followed; the present one last.
+
+    Also every split that was ever reinstated: its terms say when it was in force.
+    """
     first = (
         select(func.max(SplitRow.id))
         .where(SplitRow.model_id == model_id, SplitRow.created_at <= since)
@@ -53,8 +57,11 @@ async def splits_since(session: AsyncSession, model_id: int, since: datetime) ->
     )
     found = await session.execute(
         select(*SPLIT)
-        .where(SplitRow.model_id == model_id, SplitRow.id >= func.coalesce(first, 0))
-        .order_by(SplitRow.id)
+        .where(
+            SplitRow.model_id == model_id,
+            or_(SplitRow.id >= func.coalesce(first, 0), SplitRow.reinstated_at != text("'{}'")),
+        )
+        .order_by(SplitRow.active, SplitRow.id)
     )
     return [split(row) for row in found]
 
@@ -111,6 +118,7 @@ def split(row: Row[*tuple[Any, ...]]) -> Split:
         owner=Owner(kind=OwnerKind(row.owner_kind), id=row.owner_id),
         owned=row.owned,
         created_at=row.created_at,
+        reinstated_at=tuple(row.reinstated_at),
     )
 
 

@@ -3,7 +3,16 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -13,12 +22,14 @@ from turnout.traffic.domain.split import Variant
 
 
 class SplitRow(Base):
-    """Written once. Afterwards only `active` and `owned` change, and only from true to false."""
+    """Written once. Afterwards only `active` and `owned` change, and become true again only when
+    the owner puts a former split in force anew, which `reinstated_at` then tells."""
 
     __tablename__ = "split"
     __table_args__ = (
         Index("uq_split_in_force", "model_id", unique=True, postgresql_where=text("active")),
         Index(None, "model_id", "id"),
+        Index("ix_split_reinstated", "model_id", postgresql_where=text("reinstated_at <> '{}'")),
         CheckConstraint("active OR NOT owned", name="only_the_split_in_force_is_owned"),
     )
 
@@ -32,6 +43,9 @@ class SplitRow(Base):
     active: Mapped[bool]
     owned: Mapped[bool]
     created_at: Mapped[datetime]
+    reinstated_at: Mapped[list[datetime]] = mapped_column(
+        ARRAY(DateTime(timezone=True)), server_default="{}"
+    )
 
 
 class RoutedVersion(Base):

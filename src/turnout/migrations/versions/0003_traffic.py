@@ -34,6 +34,12 @@ def upgrade() -> None:
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("owned", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "reinstated_at",
+            sa.ARRAY(sa.DateTime(timezone=True)),
+            server_default="{}",
+            nullable=False,
+        ),
         sa.CheckConstraint(
             "active OR NOT owned", name=op.f("ck_split_only_the_split_in_force_is_owned")
         ),
@@ -43,6 +49,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_split")),
     )
     op.create_index(op.f("ix_split_model_id_id"), "split", ["model_id", "id"], unique=False)
+    op.create_index(
+        "ix_split_reinstated",
+        "split",
+        ["model_id"],
+        unique=False,
+        postgresql_where=sa.text("reinstated_at <> '{}'"),
+    )
     op.create_index(
         "uq_split_in_force", "split", ["model_id"], unique=True, postgresql_where=sa.text("active")
     )

@@ -36,6 +36,15 @@ class SplitOwned(Conflict):
         )
 
 
+class NoSuchSplit(NotFound):
+    def __init__(self, split_id: int, owner: "Owner") -> None:
+        super().__init__(
+            f"{owner.kind} {owner.id} never set a split {split_id} of this model",
+            split_id=split_id,
+            owner={"kind": owner.kind, "id": owner.id},
+        )
+
+
 class VersionRejected(Conflict):
     def __init__(self, version: VersionRef) -> None:
         super().__init__(
@@ -184,6 +193,8 @@ class Split:
     created_at: datetime
     owned: bool = False
     """Its owner is a live rollout or experiment: nobody else may change the split."""
+    reinstated_at: tuple[datetime, ...] = ()
+    """When it came into force again after another one had been, in order."""
 
     bounds: tuple[int, ...] = field(init=False, repr=False, compare=False)
     """One past the last bucket of each serving variant."""
