@@ -7,8 +7,8 @@ from pydantic import TypeAdapter
 
 from tests.factories import NOON, arm_evidence, counted
 from turnout.observations.domain.evidence import ArmEvidence
+from turnout.observations.domain.guardrails import Guardrail
 from turnout.rollouts.domain.evidence import Evidence, Judgement, judge
-from turnout.rollouts.domain.guardrails import Guardrail
 from turnout.rollouts.domain.plan import Plan, Stage, Strategy
 from turnout.rollouts.domain.progress import entry
 from turnout.stats.totals import UnitTotals

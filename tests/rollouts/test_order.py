@@ -5,8 +5,8 @@ import pytest
 from tests.rollouts.conftest import Driver
 from turnout.db import transaction
 from turnout.errors import Conflict
+from turnout.observations.domain.guardrails import Guardrail
 from turnout.rollouts.commands import order
-from turnout.rollouts.domain.guardrails import Guardrail
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Stage
 from turnout.rollouts.domain.verbs import GuardrailFails, Order, Promotion

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from turnout.rollouts.domain.guardrails import DEFAULT_GUARDRAILS, Guardrail
-from turnout.rollouts.domain.plan import Launch, Plan, Stage, Strategy
+from turnout.observations.domain.guardrails import Guardrail
+from turnout.rollouts.domain.plan import DEFAULT_GUARDRAILS, Launch, Plan, Stage, Strategy
 
 MINUTE = timedelta(minutes=1)
 RELATIVE = Guardrail(metric="error_rate", max_increase=0.01)

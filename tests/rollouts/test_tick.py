@@ -6,12 +6,12 @@ from sqlalchemy import update
 
 from tests.rollouts.conftest import MODEL, Driver
 from turnout.db import transaction
+from turnout.observations.domain.guardrails import Guardrail
 from turnout.observations.tables import ArmTotal
 from turnout.registry import queries as registry
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.rollouts.commands import order
 from turnout.rollouts.domain.evidence import judge
-from turnout.rollouts.domain.guardrails import Guardrail
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Stage, Strategy
 from turnout.rollouts.domain.verbs import Order, Promotion

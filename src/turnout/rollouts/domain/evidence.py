@@ -6,14 +6,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from turnout.observations.domain.evidence import ArmEvidence
-from turnout.rollouts.domain.guardrails import PROPORTIONS, Guardrail
+from turnout.observations.domain.guardrails import Guardrail
+from turnout.observations.domain.judging import find, recorded_as
 from turnout.rollouts.domain.plan import Plan
 from turnout.rollouts.domain.progress import Progress
 from turnout.stats.finding import Finding
-from turnout.stats.guardrail import judge_difference, judge_limit
-from turnout.stats.quantile_guardrail import judge_quantile_difference, judge_quantile_limit
 from turnout.stats.quantile_sketch import QuantileSketch
-from turnout.stats.totals import UnitTotals
 from turnout.stats.verdict import Verdict, worst
 
 STALE_AFTER_AT_LEAST: Final = timedelta(minutes=1)
@@ -28,7 +26,7 @@ class Evidence:
 
     def on(self, guardrails: Sequence[Guardrail]) -> "Evidence":
         """What these guardrails rest on: enough to come to the same judgement again."""
-        metrics = {_recorded_as(guardrail.metric) for guardrail in guardrails}
+        metrics = {recorded_as(guardrail.metric) for guardrail in guardrails}
         latency = any(guardrail.quantile is not None for guardrail in guardrails)
         return Evidence(
             candidate=_only(metrics, self.candidate, latency=latency),
@@ -44,10 +42,6 @@ def _only(metrics: Container[str], arm: ArmEvidence | None, *, latency: bool) ->
         metrics={name: totals for name, totals in arm.metrics.items() if name in metrics},
         latency=arm.latency if latency else QuantileSketch(),
     )
-
-
-def _recorded_as(metric: str) -> str:
-    return "error_rate" if metric == "success_rate" else metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +73,15 @@ def judge(plan: Plan, progress: Progress, evidence: Evidence, now: datetime) -> 
     """
     gates = max(1, plan.gates)
     judged = tuple(
-        Judged(guardrail=limit, finding=_find(limit, evidence, gates=gates))
+        Judged(
+            guardrail=limit,
+            finding=find(
+                limit,
+                evidence.candidate,
+                evidence.baseline,
+                alpha=(1 - limit.confidence) / gates,
+            ),
+        )
         for limit in plan.limits(progress.stage)
     )
     gating = [found for found in judged if not found.guardrail.dry_run]
@@ -115,86 +117,3 @@ def _staleness(plan: Plan, progress: Progress, evidence: Evidence, now: datetime
     if newest < progress.entered_at or now - newest > patience:
         return f"the candidate's newest prediction is from {newest:%Y-%m-%d %H:%M:%S} UTC"
     return None
-
-
-def _find(guardrail: Guardrail, evidence: Evidence, *, gates: int) -> Finding:
-    alpha = (1 - guardrail.confidence) / gates
-    try:
-        if guardrail.quantile is None:
-            return _find_ratio(guardrail, evidence, alpha=alpha)
-        return _find_quantile(guardrail, evidence, guardrail.quantile, alpha=alpha)
-    except (ValueError, ArithmeticError) as error:
-        return _broken(guardrail, error)
-
-
-def _find_ratio(guardrail: Guardrail, evidence: Evidence, *, alpha: float) -> Finding:
-    """The boundary is tightest at `min_samples`, where the first pass may be given."""
-    candidate = _totals(guardrail.metric, evidence.candidate)
-    proportion = guardrail.metric in PROPORTIONS
-    if not guardrail.relative:
-        return judge_limit(
-            candidate,
-            limit=guardrail.limit,
-            harm=guardrail.harm,
-            proportion=proportion,
-            alpha=alpha,
-            min_samples=guardrail.min_samples,
-            tuned_at=guardrail.min_samples,
-            proof=guardrail.proof,
-        )
-    return judge_difference(
-        candidate,
-        _totals(guardrail.metric, evidence.baseline),
-        margin=guardrail.limit,
-        harm=guardrail.harm,
-        proportion=proportion,
-        alpha=alpha,
-        min_samples=guardrail.min_samples,
-        tuned_at=guardrail.min_samples,
-        proof=guardrail.proof,
-    )
-
-
-def _totals(metric: str, arm: ArmEvidence | None) -> UnitTotals:
-    if arm is None:
-        return UnitTotals()
-    totals = arm.metrics.get(_recorded_as(metric), UnitTotals())
-    return totals if _recorded_as(metric) == metric else totals.complement()
-
-
-def _find_quantile(guardrail: Guardrail, evidence: Evidence, q: float, *, alpha: float) -> Finding:
-    candidate, baseline = (
-        arm.latency if arm else QuantileSketch() for arm in (evidence.candidate, evidence.baseline)
-    )
-    if not guardrail.relative:
-        return judge_quantile_limit(
-            candidate,
-            q=q,
-            limit=guardrail.limit,
-            alpha=alpha,
-            min_samples=guardrail.min_samples,
-            proof=guardrail.proof,
-        )
-    return judge_quantile_difference(
-        candidate,
-        baseline,
-        q=q,
-        margin=guardrail.limit,
-        alpha=alpha,
-        min_samples=guardrail.min_samples,
-        proof=guardrail.proof,
-    )
-
-
-def _broken(guardrail: Guardrail, error: Exception) -> Finding:
-    return Finding(
-        verdict=Verdict.ERROR,
-        candidate=None,
-        baseline=None,
-        effect=None,
-        bound=None,
-        limit=guardrail.limit,
-        n_candidate=0,
-        n_baseline=None,
-        reason=f"the recorded figures cannot be right: {error}",
-    )

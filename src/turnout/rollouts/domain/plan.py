@@ -7,12 +7,19 @@ from typing import Annotated, Final
 
 from annotated_types import MaxLen, MinLen
 
+from turnout.observations.domain.guardrails import Guardrail
 from turnout.quantities import BASIS_POINTS, STRICT, Duration, Text, Weight, percent
 from turnout.registry.domain.fields import VersionName
-from turnout.rollouts.domain.guardrails import DEFAULT_GUARDRAILS, Guardrail
 
 EXTENSION: Final = timedelta(minutes=10)
 """How much longer than its bake time a stage may wait for evidence, at the least."""
+
+DEFAULT_GUARDRAILS: Final = (
+    Guardrail(metric="error_rate", max=0.10),
+    Guardrail(metric="latency_mean", max=10_000),
+    Guardrail(metric="success_rate", min=0.95),
+)
+"""The limits of a rollout that states none."""
 
 
 class Strategy(StrEnum):

@@ -103,11 +103,3 @@ def _check_metric(name: str) -> None:
             f"{name} is not known: latency is limited as latency_mean, or at a percentile such as"
             f" latency_p50, latency_p95 or latency_p99, in milliseconds"
         )
-
-
-DEFAULT_GUARDRAILS: Final = (
-    Guardrail(metric="error_rate", max=0.10),
-    Guardrail(metric="latency_mean", max=10_000),
-    Guardrail(metric="success_rate", min=0.95),
-)
-"""The limits of a rollout that states none."""

@@ -1,0 +1,116 @@
+"""What a guardrail says to the totals of one arm, or of two that answer at the same time."""
+
+from turnout.observations.domain.evidence import ArmEvidence
+from turnout.observations.domain.guardrails import PROPORTIONS, Guardrail
+from turnout.stats.finding import Finding
+from turnout.stats.guardrail import judge_difference, judge_limit
+from turnout.stats.quantile_guardrail import judge_quantile_difference, judge_quantile_limit
+from turnout.stats.quantile_sketch import QuantileSketch
+from turnout.stats.totals import UnitTotals
+from turnout.stats.verdict import Verdict
+
+
+def find(
+    guardrail: Guardrail,
+    candidate: ArmEvidence | None,
+    baseline: ArmEvidence | None,
+    *,
+    alpha: float,
+) -> Finding:
+    """Judge by a bound that holds at every look: over all of them an innocent candidate fails
+    with a chance of at most `alpha`. An arm is None before its first prediction.
+    """
+    try:
+        if guardrail.quantile is None:
+            return _find_ratio(guardrail, candidate, baseline, alpha=alpha)
+        return _find_quantile(guardrail, guardrail.quantile, candidate, baseline, alpha=alpha)
+    except (ValueError, ArithmeticError) as error:
+        return _broken(guardrail, error)
+
+
+def recorded_as(metric: str) -> str:
+    return "error_rate" if metric == "success_rate" else metric
+
+
+def totals(metric: str, arm: ArmEvidence | None) -> UnitTotals:
+    """The totals of a metric in one arm; zeros where nothing was recorded."""
+    if arm is None:
+        return UnitTotals()
+    recorded = arm.metrics.get(recorded_as(metric), UnitTotals())
+    return recorded if recorded_as(metric) == metric else recorded.complement()
+
+
+def _find_ratio(
+    guardrail: Guardrail,
+    candidate: ArmEvidence | None,
+    baseline: ArmEvidence | None,
+    *,
+    alpha: float,
+) -> Finding:
+    """The boundary is tightest at `min_samples`, where the first pass may be given."""
+    proportion = guardrail.metric in PROPORTIONS
+    if not guardrail.relative:
+        return judge_limit(
+            totals(guardrail.metric, candidate),
+            limit=guardrail.limit,
+            harm=guardrail.harm,
+            proportion=proportion,
+            alpha=alpha,
+            min_samples=guardrail.min_samples,
+            tuned_at=guardrail.min_samples,
+            proof=guardrail.proof,
+        )
+    return judge_difference(
+        totals(guardrail.metric, candidate),
+        totals(guardrail.metric, baseline),
+        margin=guardrail.limit,
+        harm=guardrail.harm,
+        proportion=proportion,
+        alpha=alpha,
+        min_samples=guardrail.min_samples,
+        tuned_at=guardrail.min_samples,
+        proof=guardrail.proof,
+    )
+
+
+def _find_quantile(
+    guardrail: Guardrail,
+    q: float,
+    candidate: ArmEvidence | None,
+    baseline: ArmEvidence | None,
+    *,
+    alpha: float,
+) -> Finding:
+    new, old = (arm.latency if arm else QuantileSketch() for arm in (candidate, baseline))
+    if not guardrail.relative:
+        return judge_quantile_limit(
+            new,
+            q=q,
+            limit=guardrail.limit,
+            alpha=alpha,
+            min_samples=guardrail.min_samples,
+            proof=guardrail.proof,
+        )
+    return judge_quantile_difference(
+        new,
+        old,
+        q=q,
+        margin=guardrail.limit,
+        alpha=alpha,
+        min_samples=guardrail.min_samples,
+        proof=guardrail.proof,
+    )
+
+
+def _broken(guardrail: Guardrail, error: Exception) -> Finding:
+    return Finding(
+        verdict=Verdict.ERROR,
+        candidate=None,
+        baseline=None,
+        effect=None,
+        bound=None,
+        limit=guardrail.limit,
+        n_candidate=0,
+        n_baseline=None,
+        reason=f"the recorded figures cannot be right: {error}",
+    )
