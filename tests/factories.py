@@ -81,6 +81,7 @@ def arm_evidence(
     last_at: datetime | None = NOON,
     version_id: int = 1,
     outcomes: Mapping[str, UnitTotals] | None = None,
+    crossed: int = 0,
 ) -> ArmEvidence:
     """An arm in which every prediction is of a unit of its own and takes equally long."""
     n = predictions
@@ -92,6 +93,7 @@ def arm_evidence(
         metrics={"error_rate": counted(n, errors), "latency_mean": latency, **(outcomes or {})},
         latency=QuantileSketch.of([latency_ms] * n),
         predictions=n,
+        crossed=crossed,
         last_at=last_at if n else None,
     )
 
@@ -106,6 +108,7 @@ async def add_evidence(
         Arm(
             **key,
             predictions=arm.predictions,
+            crossed=arm.crossed,
             last_at=arm.last_at,
             buckets=list(buckets),
             counts=list(counts),

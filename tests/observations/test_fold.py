@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,7 +28,6 @@ MODELS = itertools.count(1_000)
 MODEL = 1
 SPLIT = 7
 RETENTION = timedelta(days=30)
-MEASURED = st.none() | st.floats(0, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +61,20 @@ class Event:
         }
 
 
+def measured(low: float, high: float) -> st.SearchStrategy[float | None]:
+    """Values whose squares are numbers, too."""
+    return st.none() | st.floats(low, high).map(lambda value: round(value, 9))
+
+
 EVENTS = st.builds(
     Event,
     version_id=st.sampled_from([1, 2]),
     unit=st.sampled_from([None, "a", "b", "c"]),
     error=st.booleans(),
-    latency_ms=st.none() | st.floats(0, 10_000),
-    confidence=MEASURED,
+    latency_ms=measured(0, 10_000),
+    confidence=measured(0, 1),
     correct=st.none() | st.booleans(),
-    revenue=st.none() | st.floats(-100, 100),
+    revenue=measured(-100, 100),
 )
 
 
@@ -87,6 +92,12 @@ def expected(events: Sequence[Event], version_id: int) -> dict[str, UnitTotals]:
         one = UnitTotals(units=1, n=n, n2=n * n, x=x, x2=x * x, xn=x * n)
         totals[metric] = totals.get(metric, UnitTotals()) + one
     return totals
+
+
+def crossings(events: Sequence[Event]) -> int:
+    """How often a unit came to another arm than its first."""
+    seen = {(event.unit, event.version_id) for event in events if event.unit is not None}
+    return len(seen) - len({unit for unit, _ in seen})
 
 
 async def tell(session: AsyncSession, model_id: int, outcomes: Sequence[OutcomeLine]) -> None:
@@ -152,6 +163,7 @@ async def test_folding_in_any_pieces_gives_the_totals_of_the_whole(
 
     events = [event for batch in batches for event in batch]
     assert set(found) == {event.version_id for event in events}
+    assert sum(arm.crossed for arm in found.values()) == crossings(events)
     for version_id, arm in found.items():
         own = [event for event in events if event.version_id == version_id]
         totals = expected(events, version_id)
@@ -180,6 +192,42 @@ async def test_shadows_have_arms_of_their_own(session: AsyncSession):
     assert {version_id: arm.metrics["error_rate"].x for version_id, arm in found.items()} == {
         1: 0,
         2: 1,
+    }
+
+
+@pytest.mark.parametrize("old_and_new", [False, None], ids=["any PostgreSQL", "as this one can"])
+@pytest.mark.parametrize("limit", [1, 100], ids=["folded apart", "folded together"])
+async def test_a_unit_that_changes_arms_crosses_to_the_later_one(
+    session: AsyncSession, limit: int, old_and_new: bool | None
+):
+    if old_and_new is None:
+        old_and_new = await folding.returns_old(session)
+    order: list[dict[str, Any]] = [
+        {"version_id": 2},
+        {"version_id": 1},
+        {"version_id": 1},
+        {"version_id": 1, "unit": "stays"},
+        {"version_id": 1, "unit": "stays"},
+        {"version_id": 2, "unit": "another split", "split_id": 8},
+        {"version_id": 1, "unit": "another split"},
+        {"version_id": 2, "unit": "no split", "split_id": None},
+        {"version_id": 1, "unit": "no split", "split_id": None},
+        {"version_id": 2, "unit": None},
+        {"version_id": 1, "unit": None},
+        {"version_id": 3, "shadow": True},
+        {"version_id": 3, "unit": "shadowed", "shadow": True},
+        {"version_id": 1, "unit": "shadowed"},
+    ]
+    for second, seen in enumerate(order):
+        row = prediction(at=NOON + timedelta(seconds=second), **seen)
+        await commands.record_predictions(session, MODEL, [row], now=NOON)
+
+    await fold(session, limit=limit, old_and_new=old_and_new)
+
+    assert {found: arm.crossed for found, arm in (await arms(session)).items()} == {
+        1: 1,
+        2: 0,
+        3: 0,
     }
 
 

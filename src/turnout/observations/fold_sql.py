@@ -8,6 +8,7 @@ beside the new one. Before it, the former value is the present one less what was
 from typing import Final
 
 from turnout.observations.domain.outcome import ACCURACY
+from turnout.observations.domain.prediction import NO_SPLIT
 from turnout.stats.quantile_sketch import BUCKET_SQL
 
 CLASSES_KEPT: Final = 50
@@ -105,7 +106,7 @@ def _changed(
         return f"SELECT {_each('?', group)}, {_each('?, old_?', sums)} FROM folded"
     former = _each("folded.?, folded.? - delta.? AS old_?", sums)
     joined = f"folded FULL JOIN delta USING ({_each('?', keys)})"
-    return f"SELECT {_each('?', group)}, {former} FROM {joined}"
+    return f"SELECT {_each('folded.?', group)}, {former} FROM {joined}"
 
 
 def _differences(n: str, x: str) -> tuple[str, ...]:
@@ -138,6 +139,7 @@ def _of_batches(table: str, condition: str) -> str:
 _WITHIN_DAYS: Final = "day BETWEEN :first_day AND :last_day"
 _ARM: Final = ("split_id", "version_id")
 _UNIT: Final = ("unit", *_ARM)
+_TOUCHED: Final = (*_UNIT, "first_at", "shadow")
 
 _PREDICTIONS: Final = f"""
     chunk AS MATERIALIZED (
@@ -171,6 +173,29 @@ _LONG: Final = ",".join(
     f"('{metric}', {', '.join(f'{metric}_{total}' for total in TOTALS)})" for metric in METRICS
 )
 
+# How many units came to an arm for the first time after another arm of the same split had seen
+# them. Rows of this statement do not see each other, so those that are new together are numbered;
+# LIMIT keeps the look-ups to the primary key, whatever the planner thinks of their number.
+_CROSSED: Final = f"""
+    fresh AS (
+        SELECT {_each("?", _UNIT)}, row_number() OVER (
+            PARTITION BY split_id, unit ORDER BY first_at, version_id
+        ) AS place
+        FROM touched WHERE old_n = 0 AND NOT shadow AND split_id <> {NO_SPLIT}
+    ), crossed AS (
+        SELECT {_each("?", _ARM)}, count(*) AS crossed
+        FROM fresh LEFT JOIN LATERAL (
+            SELECT TRUE AS before FROM unit_total AS t
+            WHERE t.model_id = :model_id AND t.unit = fresh.unit
+                AND t.split_id = fresh.split_id AND t.version_id <> fresh.version_id
+                AND NOT t.shadow
+            LIMIT 1
+        ) AS seen ON place = 1
+        WHERE place > 1 OR before
+        GROUP BY {_each("?", _ARM)}
+    )
+"""
+
 _WINDOW: Final = ("minute", "version_id", "split_id", "shadow")
 _MINUTES: Final = f"""
     measured AS (
@@ -198,15 +223,17 @@ _MINUTES: Final = f"""
         ON CONFLICT (model_id, {_each("?", _WINDOW)})
         DO UPDATE SET {_added(*MEASURES)}, {_MERGED_SKETCH}
     ), arms AS (
-        INSERT INTO arm AS t (model_id, split_id, version_id, predictions, last_at, buckets, counts)
-        SELECT :model_id, split_id, version_id, n, last_at,
+        INSERT INTO arm AS t
+            (model_id, {_each("?", _ARM)}, predictions, crossed, last_at, buckets, counts)
+        SELECT :model_id, {_each("?", _ARM)}, n, coalesce(crossed, 0), last_at,
             coalesce(buckets, '{{}}'), coalesce(counts, '{{}}')
         FROM (
-            SELECT split_id, version_id, sum(n) AS n, max(last_at) AS last_at
-            FROM measured GROUP BY split_id, version_id
-        ) AS arm_measured LEFT JOIN arm_sketch USING (split_id, version_id)
-        ON CONFLICT (model_id, split_id, version_id)
-        DO UPDATE SET {_added("predictions")}, {_MERGED_SKETCH},
+            SELECT {_each("?", _ARM)}, sum(n) AS n, max(last_at) AS last_at
+            FROM measured GROUP BY {_each("?", _ARM)}
+        ) AS arm_measured
+        LEFT JOIN arm_sketch USING ({_each("?", _ARM)}) LEFT JOIN crossed USING ({_each("?", _ARM)})
+        ON CONFLICT (model_id, {_each("?", _ARM)})
+        DO UPDATE SET {_added("predictions", "crossed")}, {_MERGED_SKETCH},
             last_at = greatest(t.last_at, excluded.last_at)
     ), ranked AS (
         SELECT {_each("?", _WINDOW)}, label, count(*) AS n,
@@ -230,9 +257,11 @@ def fold_predictions(*, old_and_new: bool) -> str:
     """
     return f"""
     WITH {_PREDICTIONS}
-        RETURNING {_returned(_UNIT, MEASURES, old_and_new=old_and_new)}
-    ), changed AS (
-        {_changed(_ARM, _UNIT, MEASURES, old_and_new=old_and_new)}
+        RETURNING {_returned(_TOUCHED, MEASURES, old_and_new=old_and_new)}
+    ), touched AS {"NOT" if old_and_new else ""} MATERIALIZED (
+        {_changed(_TOUCHED, _UNIT, MEASURES, old_and_new=old_and_new)}
+    ), {_CROSSED}, changed AS (
+        SELECT {_each("?", _ARM)}, {_each("?, old_?", MEASURES)} FROM touched
         UNION ALL
         SELECT {_each("?", _ARM)}, {_each("?, 0", MEASURES)} FROM chunk WHERE unit IS NULL
     ), wide AS (

@@ -17,7 +17,7 @@ from turnout.telemetry import log
 
 _EVIDENCE: Final = text(
     """
-    SELECT split_id, version_id, predictions, last_at, buckets, counts,
+    SELECT split_id, version_id, predictions, crossed, last_at, buckets, counts,
         metrics, units, n, n2, x, x2, xn
     FROM unnest(CAST(:models AS int[]), CAST(:splits AS bigint[])) AS wanted (model_id, split_id)
     JOIN arm USING (model_id, split_id)
@@ -98,6 +98,7 @@ async def evidence(
             metrics=_totals(row),
             latency=QuantileSketch(tuple(zip(row.buckets, row.counts, strict=True))),
             predictions=row.predictions,
+            crossed=row.crossed,
             last_at=row.last_at,
         )
     return arms

@@ -187,7 +187,10 @@ class UnitOutcome(Base):
 
 
 class Arm(Base):
-    """One version of one split: how many predictions, and the sketch of their latency."""
+    """One version of one split: how many predictions, and the sketch of their latency.
+
+    Of its units, `crossed` had been seen by another arm of the split before.
+    """
 
     __tablename__ = "arm"
 
@@ -195,6 +198,7 @@ class Arm(Base):
     split_id: Mapped[BigKey]
     version_id: Mapped[IntKey]
     predictions: Mapped[Count]
+    crossed: Mapped[Count]
     last_at: Mapped[datetime]
     buckets: Mapped[Buckets]
     counts: Mapped[Counts]

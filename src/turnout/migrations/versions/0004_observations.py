@@ -15,6 +15,7 @@ def upgrade() -> None:
         sa.Column("split_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("version_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("predictions", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("crossed", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("buckets", sa.ARRAY(sa.Integer()), server_default="{}", nullable=False),
         sa.Column("counts", sa.ARRAY(sa.BigInteger()), server_default="{}", nullable=False),

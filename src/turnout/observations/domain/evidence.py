@@ -17,3 +17,6 @@ class ArmEvidence:
     latency: QuantileSketch
     predictions: int
     last_at: datetime | None
+    crossed: int = 0
+    """Of its units, those that another arm of the same split had seen before: where a unit keeps
+    its arm, each of them is a fault between assignment and recording."""
