@@ -57,8 +57,8 @@ def difference_interval(control: Sample, treatment: Sample, critical: float) -> 
     # Without events nothing varies at the estimate itself, but it does a little beside it.
     aside = 0.0 if slack(observed) > 0 else 1e-6 * critical**2 / (control.n + treatment.n)
     return (
-        _crossing(slack, max(-1.0, observed - aside), -1.0),
-        _crossing(slack, min(1.0, observed + aside), 1.0),
+        crossing(slack, max(-1.0, observed - aside), -1.0),
+        crossing(slack, min(1.0, observed + aside), 1.0),
     )
 
 
@@ -70,27 +70,33 @@ def ratio_interval(control: Sample, treatment: Sample, critical: float) -> tuple
 
     def slack(log_ratio: float) -> float:
         ratio = math.exp(log_ratio)
-        q = _restricted_to_ratio(control, treatment, ratio)
-        p = min(1.0, ratio * q)
-        variance = p * (1 - p) / treatment.n + ratio**2 * q * (1 - q) / control.n
-        return critical * math.sqrt(variance) - abs(treatment.rate - ratio * control.rate)
+        error = ratio_error(control, treatment, ratio)
+        return critical * error - abs(treatment.rate - ratio * control.rate)
 
     if treatment.successes == 0:
         inside = math.log(1e-9 * critical**2 / (control.rate * treatment.n))
-        return 0.0, math.exp(_crossing(slack, inside, _beyond(slack, inside, 1.0)))
+        return 0.0, math.exp(crossing(slack, inside, beyond(slack, inside, 1.0)))
     inside = math.log(treatment.rate / control.rate)
-    low, high = _beyond(slack, inside, -1.0), _beyond(slack, inside, 1.0)
-    return math.exp(_crossing(slack, inside, low)), math.exp(_crossing(slack, inside, high))
+    low, high = beyond(slack, inside, -1.0), beyond(slack, inside, 1.0)
+    return math.exp(crossing(slack, inside, low)), math.exp(crossing(slack, inside, high))
 
 
-def _beyond(slack: Callable[[float], float], inside: float, step: float) -> float:
+def ratio_error(control: Sample, treatment: Sample, ratio: float) -> float:
+    """The standard error of treatment - ratio·control, if that were truly 0."""
+    q = _restricted_to_ratio(control, treatment, ratio)
+    p = min(1.0, ratio * q)
+    return math.sqrt(p * (1 - p) / treatment.n + ratio**2 * q * (1 - q) / control.n)
+
+
+def beyond(slack: Callable[[float], float], inside: float, step: float) -> float:
     """A point outside the interval, found by doubling steps."""
     while slack(inside + step) > 0:
         step *= 2
     return inside + step
 
 
-def _crossing(slack: Callable[[float], float], inside: float, outside: float) -> float:
+def crossing(slack: Callable[[float], float], inside: float, outside: float) -> float:
+    """Where the slack ends, from a point that is inside an interval to one that is not."""
     if slack(outside) >= 0 or slack(inside) <= 0:
         return outside if slack(outside) >= 0 else inside
     return float(optimize.brentq(slack, inside, outside, xtol=1e-15, rtol=1e-14))

@@ -20,9 +20,11 @@ from turnout.stats.arguments import (
     BadArgument,
     require_between,
     require_finite,
+    require_nonnegative,
     require_positive,
 )
-from turnout.stats.recursion import FARTHEST, Walk
+from turnout.stats.futility import FutilityTest
+from turnout.stats.recursion import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,17 +66,22 @@ class SequentialTest:
             test = replace(test, looks=(*test.looks, look), _walk=walk)
         return test
 
-    def look(self, fraction: float, *, final: bool = False) -> SequentialTest:
+    def look(
+        self, fraction: float, *, elapsed: float | None = None, final: bool = False
+    ) -> SequentialTest:
         """The test after one more look; the last of `looks` has its bound.
 
-        A `final` look spends all that is left, as one at full information does. Information
-        beyond the plan counts with its true correlation, but spends no more than alpha. Where
-        information did not grow, nothing is spent and the test is the same.
+        What it spends goes by the fraction, or by the share of the plan that has `elapsed` where
+        that is planned in units or days; the correlation of the looks is by the fraction alone. A
+        `final` look spends all that is left, as one at the end of the plan does. Information
+        beyond the plan spends no more than alpha. Where information did not grow, nothing is
+        spent and the test is the same.
         """
         require_positive(fraction=fraction)
         if fraction - self._walk.fraction < LEAST_INCREMENT and self.looks:
             return self
-        spent = self.alpha if final else self.spending.spent(min(1.0, fraction), self.alpha)
+        due = min(1.0, fraction if elapsed is None else elapsed)
+        spent = self.alpha if final else self.spending.spent(due, self.alpha)
         before = self.looks[-1].spent if self.looks else 0.0
         step = self._walk.step(fraction)
         bound = step.upper_bound(max(0.0, spent - before))
@@ -269,20 +276,44 @@ def _futility(
     drift: float,
 ) -> tuple[tuple[float, ...], float]:
     """The lower bounds, and how much of the chance to end below the last upper bound beta lacks."""
-    require_between(0, 1, beta=beta)
-    walk, before, lacking = Walk(), 0.0, 0.0
+    test = FutilityTest(beta=beta, spending=futility, drift=drift)
     bounds = []
     for fraction, upper in zip(fractions, uppers, strict=True):
-        shift = drift * math.sqrt(fraction)
-        spent = futility.spent(min(1.0, fraction), beta)
-        step = walk.step(fraction)
-        bound = min(upper - shift, step.lower_bound(max(0.0, spent - before)))
-        lacking = step.below(upper - shift) - (beta - before)
-        bounds.append(min(upper, bound + shift))
-        # A bound that cannot be reached is followed as far as numbers go: a later one may be.
-        walk = step.stop(low=max(bound, -FARTHEST), high=upper - shift)
-        before = spent
-    return tuple(bounds), lacking
+        test = test.look(fraction, upper=upper)
+        bounds.append(test.bound)
+    return tuple(bounds), test.missed - beta
+
+
+def least_beta(
+    fractions: Sequence[float],
+    *,
+    alpha: float,
+    spending: Spending,
+    futility: Spending,
+    drift: float,
+) -> float:
+    """The beta with which the bounds meet at the last look, for information that is given.
+
+    The other way round than `inflation`, which finds the information for a beta. At most
+    1 - alpha, the beta of a test that has nothing to find.
+    """
+    require_between(0, 1, alpha=alpha)
+    require_nonnegative(drift=drift)
+    uppers = boundaries(fractions, alpha=alpha, spending=spending, final=True)
+
+    def lacking(log_beta: float) -> float:
+        return _futility(
+            fractions, uppers, beta=math.exp(log_beta), futility=futility, drift=drift
+        )[1] / math.exp(log_beta)
+
+    low, high = math.log(_LEAST_BETA), math.log1p(-alpha)
+    if lacking(low) <= 0 or lacking(high) >= 0:
+        return math.exp(low if lacking(low) <= 0 else high)
+    return math.exp(optimize.brentq(lacking, low, high, xtol=1e-6))
+
+
+#: Below this no design is worth telling from another.
+_LEAST_BETA = 1e-12
 
 
 def _require_schedule(fractions: Sequence[float]) -> None:

@@ -102,6 +102,17 @@ class UserSpending:
         return alpha * (y0 + (y1 - y0) * (t - x0) / (x1 - x0)) / self.cumulative[-1]
 
 
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Another schedule of which nothing is spent before a fraction; there, all that is due."""
+
+    schedule: Spending
+    until: float
+
+    def spent(self, fraction: float, alpha: float) -> float:
+        return self.schedule.spent(fraction, alpha) if fraction >= self.until else 0.0
+
+
 def _clipped(fraction: float) -> float:
     require_nonnegative(fraction=fraction)
     return min(1.0, fraction)

@@ -29,6 +29,13 @@ def normal_score(statistic: float, df: float | None) -> float:
     return math.copysign(float(special.ndtri_exp(_log_upper(abs(statistic), df))), statistic)
 
 
+def student_score(z: float, df: float | None) -> float:
+    """The t with the same tail as z, the inverse of `normal_score`; infinite where it has none."""
+    if df is None:
+        return z
+    return -math.copysign(float(special.stdtrit(df, float(special.ndtr(-abs(z))))), -z)
+
+
 def critical_value(confidence: float, alternative: Alternative, df: float | None) -> float:
     """What the statistic must exceed in absolute value to be significant."""
     alpha = (1 - confidence) / 2 if alternative == "two-sided" else 1 - confidence
