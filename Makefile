@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+PEERS := .venv-bench/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test check bench lock format clean
@@ -34,16 +35,26 @@ check: $(STAMP) ## everything a reviewer asks for short of the tests: format, li
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP) ## measure speed and memory; prints the table of benchmarks/README.md
+bench: $(STAMP) $(PEERS) ## measure speed, memory and decisions; prints the tables of benchmarks/README.md
 	$(BIN)/python -m benchmarks
 
-lock: $(STAMP) ## pin the newest allowed versions of all dependencies into requirements.lock
+# The peers' packages want an older numpy, hence an environment of their own. Where they cannot be
+# installed, the benchmark goes by their published formulas and says so.
+$(PEERS): benchmarks/requirements.lock | $(STAMP)
+	test -x .venv-bench/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-bench
+	-$(BIN)/uv pip sync --quiet --python .venv-bench/bin/python --require-hashes \
+	  --only-binary :all: benchmarks/requirements.lock && touch $@
+
+lock: $(STAMP) ## pin the newest allowed versions of all dependencies into the two requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
 	  --no-header --no-emit-index-url --no-emit-find-links --all-extras --group dev \
 	  pyproject.toml --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
+	  --no-header --no-emit-index-url --no-emit-find-links \
+	  benchmarks/requirements.in --output-file benchmarks/requirements.lock
 
 format: $(STAMP) ## format and mend what can be mended
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
 clean: ## remove what the commands above have made
-	rm -rf .venv .turnout .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .turnout .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
