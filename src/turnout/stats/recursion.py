@@ -7,7 +7,8 @@ McPherson & Rowe 1969):
     gₖ(z) = ∫ gₖ₋₁(u) · √(tₖ/Δ) · φ((z√tₖ - u√tₖ₋₁)/√Δ) du,  Δ = tₖ - tₖ₋₁
 
 over the region in which look k - 1 continued. A drift θ needs no second recursion: it moves
-every bound by θ√t.
+every bound by θ√t. Nor does it need another walk where the bounds are to stay: until it stops,
+the density under θ is gₖ(z)·exp(θz√tₖ - θ²tₖ/2), whatever the way that led to z.
 
 The integrand is as narrow as the kernel on either side of a look, so the grid follows the
 narrower one: panels of twice its standard deviation, 12 Gauss-Legendre nodes each. A fixed grid
@@ -105,9 +106,9 @@ class Step:
     fraction: float
     _origin: _Grid | None
 
-    def above(self, bound: float) -> float:
+    def above(self, bound: float, *, drift: float = 0.0) -> float:
         """The probability of having continued so far and now lying above the bound."""
-        return self._beyond(bound, 1.0)
+        return self._beyond(bound, 1.0, drift)
 
     def below(self, bound: float) -> float:
         return self._beyond(bound, -1.0)
@@ -123,13 +124,18 @@ class Step:
         """Continue between these bounds only."""
         return Walk(self.fraction, low, high, self._origin)
 
-    def _beyond(self, bound: float, sign: float) -> float:
+    def _beyond(self, bound: float, sign: float, drift: float = 0.0) -> float:
         if self._origin is None:
-            return float(special.ndtr(-sign * bound))
+            return float(special.ndtr(sign * (drift * math.sqrt(self.fraction) - bound)))
         origin = self._origin
         increment = self.fraction - origin.fraction
         to, source = math.sqrt(self.fraction / increment), math.sqrt(origin.fraction / increment)
-        return float(special.ndtr(sign * (source * origin.nodes - to * bound)) @ origin.mass)
+        ahead, mass = source * origin.nodes - to * bound, origin.mass
+        if drift:
+            ahead = ahead + drift * math.sqrt(increment)
+            trend = drift * math.sqrt(origin.fraction)
+            mass = mass * np.exp(trend * (origin.nodes - trend / 2))
+        return float(special.ndtr(sign * ahead) @ mass)
 
     def _bound(self, probability: float, sign: float) -> float:
         if probability < _NOTHING:

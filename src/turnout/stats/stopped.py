@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from scipy import optimize
 
 from turnout.stats.arguments import BadArgument, require_between, require_finite
-from turnout.stats.sequential import exit_probabilities
+from turnout.stats.recursion import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,10 +46,16 @@ def stopped(
     require_between(0, 1, confidence=confidence)
     if len(upper) != len(fractions) - 1:
         raise BadArgument("upper", f"must have a bound for each of {len(fractions) - 1} looks")
-    floor = None if lower is None else [*lower, -math.inf]
+    # One walk without drift serves them all.
+    steps, walk = [], Walk()
+    floor = [-math.inf] * len(upper) if lower is None else lower
+    for fraction, low, high in zip(fractions, [*floor, -math.inf], [*upper, z], strict=True):
+        step = walk.step(fraction)
+        steps.append((step, high))
+        walk = step.stop(low=low, high=high)
 
     def as_extreme(drift: float) -> float:
-        return sum(exit_probabilities(fractions, [*upper, z], floor, drift).upper)
+        return math.fsum(step.above(high, drift=drift) for step, high in steps)
 
     def drift_at(probability: float) -> float:
         trend = z / math.sqrt(fractions[-1])
