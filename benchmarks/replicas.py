@@ -25,8 +25,8 @@ from benchmarks.result import Result, note
 from benchmarks.service import Service, scratch, turnout
 from turnout import db
 from turnout.rollouts.commands.order import roll_back
+from turnout.rollouts.domain.orders import Order
 from turnout.rollouts.domain.plan import Launch, Strategy
-from turnout.rollouts.domain.verbs import Order
 
 REPLICAS = 4
 ROUNDS = 200

@@ -25,12 +25,13 @@ from turnout.observations.routes import router as observations
 from turnout.problems import Problem, install_problem_handlers
 from turnout.registry.routes import router as registry
 from turnout.rollouts.routes import router as rollouts
+from turnout.rollouts.verb_routes import router as rollout_verbs
 from turnout.settings import Settings
 from turnout.telemetry import RequestTelemetry
 from turnout.traffic.routes import router as traffic
 
 # Routes are tried one after the other: the gateway's first, for they are asked the most.
-ROUTERS: Final = (gateway, registry, traffic, observations, rollouts)
+ROUTERS: Final = (gateway, registry, traffic, observations, rollouts, rollout_verbs)
 TAGS: Final = ("registry", "traffic", "predictions", "observations", "rollouts", "operation")
 STATIC: Final = Path(__file__).parent / "static"
 DESCRIPTION: Final = """\

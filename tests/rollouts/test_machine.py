@@ -15,12 +15,13 @@ from turnout.registry.domain.runtime import ExternalRuntime
 from turnout.registry.domain.version import VersionRef
 from turnout.rollouts.domain import transitions, verbs
 from turnout.rollouts.domain.evidence import Judgement
+from turnout.rollouts.domain.orders import Order, Promotion
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Launch, Plan, Stage
 from turnout.rollouts.domain.progress import Progress, exposure
 from turnout.rollouts.domain.traffic import variants
 from turnout.rollouts.domain.transitions import Event, Hold, Situation, Transition, decide
-from turnout.rollouts.domain.verbs import Order, Promotion, VerbRefused
+from turnout.rollouts.domain.verbs import VerbRefused
 from turnout.stats.verdict import Verdict
 from turnout.traffic.domain.split import Role, Variant, check_arms
 

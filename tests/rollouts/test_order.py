@@ -7,9 +7,10 @@ from turnout.db import transaction
 from turnout.errors import Conflict
 from turnout.observations.domain.guardrails import Guardrail
 from turnout.rollouts.commands import order
+from turnout.rollouts.domain.orders import Order, Promotion
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Stage
-from turnout.rollouts.domain.verbs import GuardrailFails, Order, Promotion
+from turnout.rollouts.domain.verbs import GuardrailFails
 from turnout.stats.verdict import Verdict
 
 MINUTE = timedelta(minutes=1)

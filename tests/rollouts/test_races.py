@@ -12,9 +12,10 @@ from turnout.db import transaction
 from turnout.rollouts.commands import order
 from turnout.rollouts.commands.start import RolloutUnderWay
 from turnout.rollouts.commands.tick import Claim, _due, _settle, _survey, tick
+from turnout.rollouts.domain.orders import Order, Promotion
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Stage
-from turnout.rollouts.domain.verbs import Order, Promotion, RolloutEnded, StageMoved, VerbRefused
+from turnout.rollouts.domain.verbs import RolloutEnded, StageMoved, VerbRefused
 from turnout.rollouts.tables import Rollout
 
 STAGES = (

@@ -14,9 +14,9 @@ from turnout.rollouts.commands.restore import (
 from turnout.rollouts.commands.start import (
     Quarantined,
 )
+from turnout.rollouts.domain.orders import Restoration
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Stage
-from turnout.rollouts.domain.verbs import Restoration
 
 MINUTE = timedelta(minutes=1)
 STAGES = (Stage(weight=500, bake=10 * MINUTE), Stage(weight=10_000, bake=10 * MINUTE))

@@ -207,6 +207,22 @@ async def test_a_verb_for_another_stage_is_refused_with_the_present_one(
     assert "the rollout is running at 10 % now" in problem["detail"]
 
 
+async def test_a_skip_is_in_the_history_with_its_reason_and_needs_one(
+    client: AsyncClient, driver: Driver
+) -> None:
+    view = await started(client, driver)
+    path = f"rollouts/{view['id']}"
+    without = await client.post(f"{path}/skip", json={})
+    skipped = await client.post(f"{path}/skip", json={"reason": "a security hole"})
+    history = (await client.get(f"{path}/history")).json()["items"]
+
+    assert without.status_code == 422
+    assert "body.reason" in without.json()["detail"]
+    assert (skipped.status_code, skipped.json()["weight"]) == (200, 20)
+    assert (history[-1]["event"], history[-1]["reason"]) == ("skipped", "a security hole")
+    assert (await driver.actions())[-1] == "rollout.skipped"
+
+
 async def test_history_and_evidence_tell_what_was_decided_on_what(
     client: AsyncClient, driver: Driver
 ) -> None:
@@ -317,6 +333,7 @@ async def test_every_example_of_a_start_works_as_sent(
         ("promote", examples.PROMOTION),
         ("rollback", examples.ROLLBACK),
         ("pause", examples.PAUSE),
+        ("skip", examples.SKIP),
         ("abort", examples.ABORT),
     ],
 )

@@ -17,9 +17,9 @@ from turnout.rollouts.commands.start import (
     RolloutUnderWay,
     SeveralServe,
 )
+from turnout.rollouts.domain.orders import Order
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Stage, Strategy
-from turnout.rollouts.domain.verbs import Order
 from turnout.stats.verdict import Verdict
 from turnout.traffic.domain.split import SplitOwned, VersionRejected
 

@@ -12,9 +12,9 @@ from turnout.registry import queries as registry
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.rollouts.commands import order
 from turnout.rollouts.domain.evidence import judge
+from turnout.rollouts.domain.orders import Order, Promotion
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Stage, Strategy
-from turnout.rollouts.domain.verbs import Order, Promotion
 from turnout.rollouts.tables import RolloutStep
 from turnout.stats.verdict import Verdict
 from turnout.traffic import commands as traffic

@@ -8,11 +8,11 @@ from turnout.errors import Conflict
 from turnout.quantities import BASIS_POINTS
 from turnout.rollouts.domain import transitions, verbs
 from turnout.rollouts.domain.evidence import Judgement
+from turnout.rollouts.domain.orders import Order
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Plan, Stage, Strategy
 from turnout.rollouts.domain.progress import Exposure, PausedBy, Progress, entry, exposure
 from turnout.rollouts.domain.transitions import Event, Hold, Situation, Transition, decide
-from turnout.rollouts.domain.verbs import Order
 from turnout.stats.verdict import Verdict
 
 MINUTE = timedelta(minutes=1)

@@ -8,11 +8,11 @@ from tests.factories import NOON
 from turnout.quantities import BASIS_POINTS
 from turnout.rollouts.domain import verbs
 from turnout.rollouts.domain.evidence import Judgement
+from turnout.rollouts.domain.orders import Emergency, Order, Promotion
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Plan, Stage, Strategy
 from turnout.rollouts.domain.progress import entry
 from turnout.rollouts.domain.transitions import Event, Situation, Transition, decide
-from turnout.rollouts.domain.verbs import Order, Promotion
 from turnout.stats.verdict import Verdict
 
 MINUTE = timedelta(minutes=1)
@@ -78,6 +78,14 @@ def test_promote_skips_what_is_left_of_the_stage() -> None:
     assert promoted.verdict is Verdict.INSUFFICIENT_SAMPLE
 
 
+def test_skip_leaves_a_stage_that_has_not_passed_and_is_called_so() -> None:
+    waiting = situation(stage=1, phase=Phase.AWAITING_APPROVAL)
+    skipped = verbs.skip(waiting, Emergency(reason="a security hole"))
+
+    assert (skipped.event, skipped.reason) == (Event.SKIPPED, "a security hole")
+    assert (skipped.progress.stage, skipped.verdict) == (2, Verdict.INSUFFICIENT_SAMPLE)
+
+
 def test_full_promotion_keeps_the_guardrails_armed_at_100_percent() -> None:
     promoted = verbs.promote(situation(), Promotion(full=True))
 
@@ -102,14 +110,19 @@ def test_an_abort_condemns_nobody() -> None:
     assert verbs.abort(situation(verdict=Verdict.PASS), Order()).verdict is Verdict.CANCELLED
 
 
-@pytest.mark.parametrize("verb", [verbs.promote, verbs.approve])
-def test_auto_rollback_wins_over_a_promotion(
-    verb: Callable[[Situation, Promotion], Transition | None],
-) -> None:
+@pytest.mark.parametrize(
+    "verb",
+    [
+        pytest.param(lambda at: verbs.promote(at, Promotion()), id="promote"),
+        pytest.param(lambda at: verbs.approve(at, Order()), id="approve"),
+        pytest.param(lambda at: verbs.skip(at, Emergency(reason="a hole")), id="skip"),
+    ],
+)
+def test_auto_rollback_wins_over_a_promotion(verb: Callable[[Situation], Transition]) -> None:
     at = situation(phase=Phase.AWAITING_APPROVAL, stage=1, verdict=Verdict.FAIL)
 
     with pytest.raises(verbs.GuardrailFails, match="is being rolled back: too few requests"):
-        verb(at, Promotion())
+        verb(at)
 
 
 def test_approval_is_last_gate() -> None:

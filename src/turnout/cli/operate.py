@@ -120,6 +120,17 @@ def promote(
     _order(context, url, "promote", reason=reason, expected_stage=expected_stage, full=full)
 
 
+@rollout.command()
+def skip(
+    context: typer.Context,
+    reason: Annotated[str, typer.Option(help="Why; kept in the history as an emergency.")],
+    expected_stage: ExpectedStage = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """End the stage now, whatever it waits for. For emergencies."""
+    _order(context, url, "skip", reason=reason, expected_stage=expected_stage)
+
+
 def _order(context: typer.Context, url: str, verb: str, **order: str | int | None) -> None:
     said = {name: value for name, value in order.items() if value is not None}
     with connected(url) as client:

@@ -55,6 +55,7 @@ ROLLBACK: Final[Any] = {"roll back": {"value": {"reason": "customers complain"}}
 APPROVAL: Final[Any] = {"approve": {"value": {"reason": "checked with the owners"}}}
 PAUSE: Final[Any] = {"pause": {"value": {"reason": "looking into the latency"}}}
 RESUME: Final[Any] = {"resume": {"value": {"reason": "the latency is explained"}}}
+SKIP: Final[Any] = {"skip": {"value": {"reason": "the version before has a security hole"}}}
 ABORT: Final[Any] = {"abort": {"value": {"reason": "wrong version"}}}
 RESTORATION: Final[Any] = {
     "last proven version": {"value": {"reason": "customers complain"}},

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from turnout.rollouts import queries
 from turnout.rollouts.commands.apply import apply, look_at, situation
 from turnout.rollouts.domain import verbs
+from turnout.rollouts.domain.orders import Emergency, Order, Promotion
 from turnout.rollouts.domain.transitions import Situation, Transition
-from turnout.rollouts.domain.verbs import Order, Promotion
 from turnout.rollouts.tables import Rollout
 
 
@@ -42,6 +42,12 @@ async def promote(
     return await _obey(
         session, rollout_id, lambda at: verbs.promote(at, order), actor=actor, now=now
     )
+
+
+async def skip(
+    session: AsyncSession, rollout_id: UUID, order: Emergency, *, actor: str, now: datetime
+) -> Rollout:
+    return await _obey(session, rollout_id, lambda at: verbs.skip(at, order), actor=actor, now=now)
 
 
 async def abort(

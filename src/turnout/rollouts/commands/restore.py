@@ -14,9 +14,9 @@ from turnout.rollouts.commands import order
 from turnout.rollouts.commands.apply import apply
 from turnout.rollouts.commands.start import Quarantined, lock, open_rollout
 from turnout.rollouts.domain import transitions
+from turnout.rollouts.domain.orders import Order, Restoration
 from turnout.rollouts.domain.plan import Plan, Stage, Strategy
 from turnout.rollouts.domain.transitions import Event
-from turnout.rollouts.domain.verbs import Order, Restoration
 from turnout.rollouts.tables import Rollout
 from turnout.traffic.domain.split import check_servable
 

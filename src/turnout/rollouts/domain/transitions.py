@@ -17,6 +17,7 @@ class Event(StrEnum):
 
     STARTED = "started"
     ADVANCED = "advanced"
+    SKIPPED = "skipped"
     AWAITING_APPROVAL = "awaiting_approval"
     PAUSED = "paused"
     RESUMED = "resumed"
@@ -127,6 +128,11 @@ def advance(at: Situation, reason: str, *, to: int | None = None) -> Transition:
     else:
         event, progress = Event.SUCCEEDED, at.progress.ended(Phase.SUCCEEDED, at.now)
     return Transition(event=event, progress=progress, reason=reason, verdict=at.judgement.verdict)
+
+
+def skip(at: Situation, reason: str) -> Transition:
+    """Advance without the stage having passed; the history calls it by another name."""
+    return replace(advance(at, reason), event=Event.SKIPPED)
 
 
 def pause(at: Situation, reason: str, *, by: PausedBy) -> Transition:

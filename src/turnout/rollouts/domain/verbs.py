@@ -1,18 +1,22 @@
 """What a person may do to a rollout under way, and why it may be refused."""
 
-from dataclasses import dataclass, replace
-from typing import Annotated
-
-from annotated_types import Ge, MaxLen, MinLen
+from dataclasses import replace
 
 from turnout.errors import Conflict, Fact
-from turnout.quantities import STRICT, Text, percent
-from turnout.registry.domain.fields import VersionName
+from turnout.quantities import percent
 from turnout.rollouts.domain import transitions
+from turnout.rollouts.domain.orders import Emergency, Order, Promotion
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.progress import PausedBy
 from turnout.rollouts.domain.transitions import Hold, Situation, Transition, decide
 from turnout.stats.verdict import Verdict
+
+_ENDS = {
+    Phase.SUCCEEDED: "succeeded",
+    Phase.ROLLED_BACK: "been rolled back",
+    Phase.ABORTED: "been aborted",
+    Phase.FAILED: "failed",
+}
 
 
 class VerbRefused(Conflict):
@@ -66,47 +70,6 @@ class NotPaused(VerbRefused):
         super().__init__(f"the rollout is not paused: it is {at.progress.phase}", at)
 
 
-_ENDS = {
-    Phase.SUCCEEDED: "succeeded",
-    Phase.ROLLED_BACK: "been rolled back",
-    Phase.ABORTED: "been aborted",
-    Phase.FAILED: "failed",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """What a person says with a verb.
-
-    With `expected_stage`, the index of the stage that the person saw, a verb that comes too late
-    is refused and changes nothing.
-    """
-
-    __pydantic_config__ = STRICT
-
-    reason: Annotated[Text, MaxLen(2000)] | None = None
-    expected_stage: Annotated[int, Ge(0)] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promotion(Order):
-    """`full` goes on to the last stage; without it, to the next one."""
-
-    __pydantic_config__ = STRICT
-
-    full: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Restoration:
-    """A wish to go back: to a version that is named, or to the last one that proved itself."""
-
-    __pydantic_config__ = STRICT
-
-    reason: Annotated[Text, MinLen(1), MaxLen(2000)]
-    to_version: VersionName | None = None
-
-
 def approve(at: Situation, order: Order) -> Transition | None:
     """Approve the stage that waits for it; None when that was done before.
 
@@ -154,6 +117,13 @@ def promote(at: Situation, order: Promotion) -> Transition:
     last = len(at.plan.stages) - 1
     to = last if order.full and at.progress.stage < last else None
     return transitions.advance(at, order.reason or "promoted by hand", to=to)
+
+
+def skip(at: Situation, order: Emergency) -> Transition:
+    """Leave the stage now, whatever it still waits for; only a guardrail that fails goes before."""
+    _check_live(at, order)
+    _check_no_harm(at)
+    return transitions.skip(at, order.reason)
 
 
 def abort(at: Situation, order: Order) -> Transition:

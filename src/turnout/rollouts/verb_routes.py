@@ -1,0 +1,171 @@
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import Body, Path
+
+from turnout import http
+from turnout.http import Actor, Now, Session
+from turnout.problems import problems
+from turnout.rollouts import examples
+from turnout.rollouts.commands import order
+from turnout.rollouts.domain.orders import Emergency, Order, Promotion
+from turnout.rollouts.domain.verbs import StageMoved
+from turnout.rollouts.queries import RolloutNotFound
+from turnout.rollouts.schemas import RolloutView, rollout_view
+
+router = http.router("rollouts")
+
+Identified = Annotated[UUID, Path(description="The rollout's `id`")]
+NOTHING_SAID: Final = Order()
+NEXT_STAGE: Final = Promotion()
+
+
+@router.post(
+    "/rollouts/{rollout_id}/approve",
+    summary="Approve a stage that waits for it",
+    responses=problems(RolloutNotFound, StageMoved),
+)
+async def approve_rollout(
+    rollout_id: Identified,
+    session: Session,
+    actor: Actor,
+    now: Now,
+    body: Annotated[Order, Body(openapi_examples=examples.APPROVAL)] = NOTHING_SAID,
+) -> RolloutView:
+    """Lets a rollout in phase `awaiting_approval` go on to its next stage.
+
+    The approval is the last gate: it is refused, with what is still missing, before the bake time
+    is over and the guardrails have passed.
+    """
+    rollout = await order.approve(session, rollout_id, body, actor=actor, now=now)
+    return await rollout_view(session, rollout, now)
+
+
+@router.post(
+    "/rollouts/{rollout_id}/pause",
+    summary="Pause",
+    responses=problems(RolloutNotFound, StageMoved),
+)
+async def pause_rollout(
+    rollout_id: Identified,
+    session: Session,
+    actor: Actor,
+    now: Now,
+    body: Annotated[Order, Body(openapi_examples=examples.PAUSE)] = NOTHING_SAID,
+) -> RolloutView:
+    """Stops the timer and leaves the traffic as it is, until you resume.
+
+    The guardrails stay armed: a candidate that does harm is rolled back while paused, too.
+    """
+    rollout = await order.pause(session, rollout_id, body, actor=actor, now=now)
+    return await rollout_view(session, rollout, now)
+
+
+@router.post(
+    "/rollouts/{rollout_id}/resume",
+    summary="Resume",
+    responses=problems(RolloutNotFound, StageMoved),
+)
+async def resume_rollout(
+    rollout_id: Identified,
+    session: Session,
+    actor: Actor,
+    now: Now,
+    body: Annotated[Order, Body(openapi_examples=examples.RESUME)] = NOTHING_SAID,
+) -> RolloutView:
+    """Goes on after a pause, with what was left of the bake time.
+
+    Where the rollout paused by itself, for want of evidence, the stage starts afresh: full bake
+    time, and what was seen before is kept but not counted again.
+    """
+    rollout = await order.resume(session, rollout_id, body, actor=actor, now=now)
+    return await rollout_view(session, rollout, now)
+
+
+@router.post(
+    "/rollouts/{rollout_id}/promote",
+    summary="Promote by hand",
+    responses=problems(RolloutNotFound, StageMoved),
+)
+async def promote_rollout(
+    rollout_id: Identified,
+    session: Session,
+    actor: Actor,
+    now: Now,
+    body: Annotated[Promotion, Body(openapi_examples=examples.PROMOTION)] = NEXT_STAGE,
+) -> RolloutView:
+    """Goes on to the next stage now, without waiting for the rest of this one; from the last
+    stage, finishes the rollout.
+
+    With `"full": true`, goes straight to the last stage, where the guardrails watch the candidate
+    at 100 % for its bake time. Send `expected_stage` (the `stage.index` you are looking at) to be
+    refused, instead of skipping a stage you have not seen, when the rollout has moved on
+    meanwhile. Refused while a guardrail fails.
+    """
+    rollout = await order.promote(session, rollout_id, body, actor=actor, now=now)
+    return await rollout_view(session, rollout, now)
+
+
+@router.post(
+    "/rollouts/{rollout_id}/skip",
+    summary="Skip the rest of a stage in an emergency",
+    responses=problems(RolloutNotFound, StageMoved),
+)
+async def skip_stage(
+    rollout_id: Identified,
+    session: Session,
+    actor: Actor,
+    now: Now,
+    body: Annotated[Emergency, Body(openapi_examples=examples.SKIP)],
+) -> RolloutView:
+    """Ends the stage now, although its guardrails have not passed, in whatever it waits for:
+    bake time, evidence, an approval, a freeze window.
+
+    For emergencies: the history and the audit log call it `skipped`, with the reason, which is
+    required. Only a guardrail that fails goes before; its rollback cannot be skipped.
+    """
+    rollout = await order.skip(session, rollout_id, body, actor=actor, now=now)
+    return await rollout_view(session, rollout, now)
+
+
+@router.post(
+    "/rollouts/{rollout_id}/abort",
+    summary="Abort",
+    responses=problems(RolloutNotFound, StageMoved),
+)
+async def abort_rollout(
+    rollout_id: Identified,
+    session: Session,
+    actor: Actor,
+    now: Now,
+    body: Annotated[Order, Body(openapi_examples=examples.ABORT)] = NOTHING_SAID,
+) -> RolloutView:
+    """Ends the rollout and gives all traffic back to the baseline. Always possible, in any phase.
+
+    Nothing is held against the candidate: it may be started again at any time. To take a bad
+    version off the road and keep it off, roll back instead.
+    """
+    rollout = await order.abort(session, rollout_id, body, actor=actor, now=now)
+    return await rollout_view(session, rollout, now)
+
+
+@router.post(
+    "/rollouts/{rollout_id}/rollback",
+    summary="Roll back by hand",
+    responses=problems(RolloutNotFound, StageMoved),
+)
+async def rollback_rollout(
+    rollout_id: Identified,
+    session: Session,
+    actor: Actor,
+    now: Now,
+    body: Annotated[Order, Body(openapi_examples=examples.ROLLBACK)] = NOTHING_SAID,
+) -> RolloutView:
+    """Takes the candidate off the road: all traffic to the baseline, on every replica within
+    milliseconds. Always possible while the rollout is under way, in any phase.
+
+    The candidate is quarantined: starting it again needs `override_quarantine` and a reason. When
+    the rollout has succeeded already, use `POST /models/{model}/rollback`.
+    """
+    rollout = await order.roll_back(session, rollout_id, body, actor=actor, now=now)
+    return await rollout_view(session, rollout, now)
