@@ -1,0 +1,179 @@
+"""Whether what was counted can be believed at all, before anything is read from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from turnout.experiments.domain.evidence import ExperimentEvidence
+from turnout.experiments.domain.plan import Plan
+from turnout.experiments.domain.state import Progress, Status
+from turnout.quantities import Weight, percent
+from turnout.stats.verdict import Verdict
+
+CROSSED_SHARE: Final = 0.01
+"""Of all units, how many may meet two variants: more of them blur every difference."""
+
+_FEW_CROSSED: Final = 10
+_STALE_AFTER_AT_LEAST: Final = timedelta(minutes=1)
+
+
+class Check(StrEnum):
+    FIGURES = "figures"
+    SAMPLE_RATIO = "sample_ratio"
+    CROSSED_UNITS = "crossed_units"
+    DATA = "data"
+    FRESHNESS = "freshness"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthFinding:
+    """`fail`: nothing may be concluded from this experiment. `no_data`: not now."""
+
+    check: Check
+    verdict: Verdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleRatioFinding:
+    """Whether units fell to the variants as planned.
+
+    `p_value` is the least so far of a test that holds at every look (Lindon & Malek 2020);
+    `mismatch` when it is below 0.001.
+    """
+
+    p_value: float | None
+    mismatch: bool
+    observed: Mapping[str, int]
+    planned: Mapping[str, Weight]
+
+
+def observed(plan: Plan, evidence: ExperimentEvidence) -> Mapping[str, int]:
+    """What was randomised, by version: units, or requests where each is drawn for itself.
+
+    Also of versions that the plan does not know, of which there should be none.
+    """
+    versions = {**dict.fromkeys(plan.weights), **dict.fromkeys(evidence.arms)}
+    return {version: evidence.randomised(plan, version) for version in versions}
+
+
+def sample_ratio(
+    plan: Plan, evidence: ExperimentEvidence, least_so_far: float | None
+) -> SampleRatioFinding:
+    # Serving requests must not wait for numpy and scipy to load.
+    from turnout.stats.sample_ratio import THRESHOLD, sequential  # noqa: PLC0415
+
+    counts, planned = observed(plan, evidence), plan.weights
+    found = sequential(
+        list(counts.values()), [planned.get(version, 0) for version in counts]
+    ).p_value
+    known = [p_value for p_value in (found, least_so_far) if p_value is not None]
+    p_value = min(known, default=None)
+    return SampleRatioFinding(
+        p_value=p_value,
+        mismatch=p_value is not None and p_value < THRESHOLD,
+        observed=counts,
+        planned=planned,
+    )
+
+
+def examine(
+    plan: Plan,
+    progress: Progress,
+    evidence: ExperimentEvidence,
+    ratio: SampleRatioFinding,
+    now: datetime,
+) -> tuple[HealthFinding, ...]:
+    """All checks, the gravest first."""
+    return (
+        _figures(plan, evidence),
+        _ratio(plan, ratio),
+        _crossed(plan, evidence),
+        _data(plan, evidence),
+        _freshness(plan, progress, evidence, now),
+    )
+
+
+def _figures(plan: Plan, evidence: ExperimentEvidence) -> HealthFinding:
+    """Sums that contradict each other mean that events were lost or counted twice."""
+    for metric in (plan.goal, *plan.secondary):
+        for version in plan.weights:
+            try:
+                totals = evidence.measured(metric, version)
+            except ValueError as error:
+                return _failed(Check.FIGURES, f"{metric.metric} of {version}: {error}")
+            if metric.proportion and not 0 <= totals.x <= totals.n:
+                reason = f"{metric.metric} of {version} counts {totals.x:g} of {totals.n:g} events"
+                return _failed(Check.FIGURES, reason)
+    return _passed(Check.FIGURES, "the recorded figures agree with each other")
+
+
+def _ratio(plan: Plan, ratio: SampleRatioFinding) -> HealthFinding:
+    what = "units" if plan.by_unit else "requests"
+    total = sum(ratio.observed.values())
+    shares = ", ".join(
+        f"{version} got {count:,} ({_share(count, total)}, planned"
+        f" {percent(ratio.planned.get(version, 0))} %)"
+        for version, count in ratio.observed.items()
+    )
+    if ratio.mismatch:
+        return _failed(
+            Check.SAMPLE_RATIO, f"{what} did not fall to the variants as planned: {shares}"
+        )
+    if not total:
+        return _unknown(Check.SAMPLE_RATIO, f"no {what} yet")
+    return _passed(Check.SAMPLE_RATIO, f"{what} fall to the variants as planned: {shares}")
+
+
+def _crossed(plan: Plan, evidence: ExperimentEvidence) -> HealthFinding:
+    if not plan.by_unit:
+        return _passed(Check.CROSSED_UNITS, "each request is a unit of its own")
+    crossed = sum(arm.crossed for arm in evidence.arms.values())
+    units = sum(observed(plan, evidence).values())
+    if crossed >= _FEW_CROSSED and crossed > CROSSED_SHARE * units:
+        return _failed(
+            Check.CROSSED_UNITS,
+            f"{crossed:,} of {units:,} units ({_share(crossed, units)}) met more than one variant",
+        )
+    return _passed(Check.CROSSED_UNITS, f"{crossed:,} of {units:,} units met more than one variant")
+
+
+def _data(plan: Plan, evidence: ExperimentEvidence) -> HealthFinding:
+    silent = [version for version in plan.weights if not evidence.exposed(version).units]
+    if silent:
+        return _unknown(Check.DATA, f"no prediction yet of {' and '.join(silent)}")
+    return _passed(Check.DATA, "every variant makes predictions")
+
+
+def _freshness(
+    plan: Plan, progress: Progress, evidence: ExperimentEvidence, now: datetime
+) -> HealthFinding:
+    """Traffic that stopped says nothing of the present; while paused there should be none."""
+    patience = max(plan.max_duration / 50, _STALE_AFTER_AT_LEAST)
+    if progress.status is Status.RUNNING and progress.running_since is not None:
+        for version, arm in evidence.arms.items():
+            newest = max(arm.last_at or progress.running_since, progress.running_since)
+            if now - newest > patience:
+                return _unknown(
+                    Check.FRESHNESS,
+                    f"{version} has made no prediction since {newest:%Y-%m-%d %H:%M:%S} UTC",
+                )
+    return _passed(Check.FRESHNESS, "the newest predictions are recent")
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.4g} %"
+
+
+def _failed(check: Check, reason: str) -> HealthFinding:
+    return HealthFinding(check=check, verdict=Verdict.FAIL, reason=reason)
+
+
+def _unknown(check: Check, reason: str) -> HealthFinding:
+    return HealthFinding(check=check, verdict=Verdict.NO_DATA, reason=reason)
+
+
+def _passed(check: Check, reason: str) -> HealthFinding:
+    return HealthFinding(check=check, verdict=Verdict.PASS, reason=reason)
