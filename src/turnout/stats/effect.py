@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 #: a stratum in which nothing varied yet is not known without error.
 _BORROWED_UNITS = 10
 
+#: What each arm needs before the normal curve can be trusted: units, and events of either kind.
+_FEWEST_UNITS = 50
+_FEWEST_EVENTS = 10
+
 #: What sums of squares lose in binary64, relative to Σx²: a lesser spread is none.
 _ROUNDING = 1e-12
 
@@ -137,6 +141,25 @@ def weighted(strata: Sequence[Stratum], *, proportion: bool) -> tuple[Weighted, 
         )
         for spread, null in zip(spreads, nulls, strict=True)
     )
+
+
+def too_few(strata: Sequence[Stratum], *, proportion: bool) -> str | None:
+    """What is missing for the normal curve, which a bound far out asks a lot of; None: nothing.
+
+    Events are those that an arm would have if there were no difference: a treatment under which
+    nothing happens any more is no lack of data.
+    """
+    control = sum((stratum.control for stratum in strata), start=UnitTotals())
+    treatment = sum((stratum.treatment for stratum in strata), start=UnitTotals())
+    if min(control.units, treatment.units) < _FEWEST_UNITS:
+        return f"fewer than {_FEWEST_UNITS} units in an arm"
+    if not proportion:
+        return None
+    n = control.n + treatment.n
+    x = min(control.x + treatment.x, n - control.x - treatment.x)
+    if x * min(control.n, treatment.n) < _FEWEST_EVENTS * n:
+        return f"fewer than {_FEWEST_EVENTS} events of either kind to be expected in an arm"
+    return None
 
 
 def per_exposed_unit(exposed: UnitTotals, outcome: UnitTotals) -> UnitTotals:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from turnout.stats import goal_reason
 from turnout.stats.anytime import anytime_p_value
-from turnout.stats.effect import effect
+from turnout.stats.effect import effect, too_few
 from turnout.stats.goal import (
     GoalClaim,
     GoalFinding,
@@ -29,7 +29,6 @@ from turnout.stats.intervals import difference, relative
 from turnout.stats.sequential import conditional_power, predictive_power
 from turnout.stats.stopped import stopped
 from turnout.stats.tails import normal_score
-from turnout.stats.totals import UnitTotals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,11 +41,6 @@ _LEAST_INCREMENT = 0.005
 
 #: A final look that adds less than this is the last look over again, and not another one.
 _LEAST_FINAL_INCREMENT = 1e-4
-
-#: What each arm needs before the normal curve can be trusted: units, and events of either kind
-#: that it would have if there were no difference.
-_FEWEST_UNITS = 50
-_FEWEST_EVENTS = 10
 
 #: The level at which the anytime-valid p-value is most sensitive; changed on the way, it is void.
 _TUNED_FOR = 0.95
@@ -63,7 +57,7 @@ def take(
     found = effect(strata, proportion=proportion)
     if found is None:
         return state, _nothing(state)
-    lacking = _lacking(strata, proportion=proportion)
+    lacking = too_few(strata, proportion=proportion)
     idle = _idle(design, state, found, lacking, final=final)
     if idle is None:
         state = _looked(design, state, found, trusted=lacking is None, final=final)
@@ -76,22 +70,6 @@ def _nothing(state: GoalState) -> GoalFinding:
         looks=len(state.looks),
         reason=goal_reason.NOTHING,
     )
-
-
-def _lacking(strata: Sequence[Stratum], *, proportion: bool) -> str | None:
-    """What is missing for the normal curve, which a bound far out asks a lot of."""
-    control = sum((stratum.control for stratum in strata), start=_NOBODY)
-    treatment = sum((stratum.treatment for stratum in strata), start=_NOBODY)
-    if min(control.units, treatment.units) < _FEWEST_UNITS:
-        return f"fewer than {_FEWEST_UNITS} units in an arm"
-    if proportion:
-        rate = (control.x + treatment.x) / (control.n + treatment.n)
-        if min(control.n, treatment.n) * min(rate, 1 - rate) < _FEWEST_EVENTS:
-            return f"fewer than {_FEWEST_EVENTS} events of either kind to be expected in an arm"
-    return None
-
-
-_NOBODY = UnitTotals()
 
 
 def _idle(

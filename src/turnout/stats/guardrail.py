@@ -2,7 +2,8 @@
 
 The verdict follows from the confidence bound of `ScoreTest` alone, so the two cannot contradict
 each other, and it may be asked for at every tick: over all looks together an innocent candidate
-fails with a chance of at most alpha.
+fails with a chance of at most alpha. Who keeps an account of alpha over the looks gives the
+`critical` value that may show harm at this one; it takes the place of the anytime-valid one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from turnout.stats.arguments import BadArgument, require_finite, require_nonnegative
 from turnout.stats.finding import Finding, Reading, Rule, conclude
-from turnout.stats.score import ScoreTest
+from turnout.stats.score import ScoreTest, anytime_critical
 
 if TYPE_CHECKING:
     from turnout.stats.finding import Harm, Proof
@@ -32,6 +33,7 @@ def judge_limit(
     min_samples: int,
     tuned_at: float,
     proof: Proof,
+    critical: float | None = None,
 ) -> Finding:
     """Judge the candidate's ratio against an absolute limit.
 
@@ -43,7 +45,9 @@ def judge_limit(
     if proportion:
         _require_counts(candidate=candidate)
     rule = Rule(limit=limit, harm=harm, proof=proof, alpha=alpha, percent=proportion)
-    return _judge(candidate, None, rule, min_samples=min_samples, tuned_at=tuned_at)
+    return _judge(
+        candidate, None, rule, min_samples=min_samples, tuned_at=tuned_at, critical=critical
+    )
 
 
 def judge_difference(
@@ -57,6 +61,7 @@ def judge_difference(
     min_samples: int,
     tuned_at: float,
     proof: Proof,
+    critical: float | None = None,
 ) -> Finding:
     """Judge the candidate's ratio against that of a baseline observed at the same time.
 
@@ -67,7 +72,9 @@ def judge_difference(
     if proportion:
         _require_counts(candidate=candidate, baseline=baseline)
     rule = Rule(limit=margin, harm=harm, proof=proof, alpha=alpha, percent=proportion)
-    return _judge(candidate, baseline, rule, min_samples=min_samples, tuned_at=tuned_at)
+    return _judge(
+        candidate, baseline, rule, min_samples=min_samples, tuned_at=tuned_at, critical=critical
+    )
 
 
 def _require_counts(**arms: UnitTotals) -> None:
@@ -83,6 +90,7 @@ def _judge(
     *,
     min_samples: int,
     tuned_at: float,
+    critical: float | None,
 ) -> Finding:
     arms = [candidate] if baseline is None else [candidate, baseline]
     low = high = lacking = None
@@ -90,10 +98,13 @@ def _judge(
     if fewest < max(BURN_IN, min_samples):
         lacking = f"fewer than {max(BURN_IN, min_samples)} events"
     if fewest >= BURN_IN:
-        test = ScoreTest(proportion=rule.percent, alpha=rule.alpha, tuned_at=tuned_at)
-        low, high = test.interval(candidate, baseline)
+        test = ScoreTest(proportion=rule.percent)
+        lasting = anytime_critical(candidate, baseline, alpha=rule.alpha, tuned_at=tuned_at)
+        harmful = lasting if critical is None else critical
+        below, above = (harmful, lasting) if rule.harm == "above" else (lasting, harmful)
+        low, high = test.interval(candidate, baseline, below=below, above=above)
         extent = 1 - rule.limit if baseline is None and rule.harm == "below" else rule.limit
-        if lacking is None and not test.can_show(extent, candidate, baseline):
+        if lacking is None and not test.can_show(extent, candidate, baseline, critical=lasting):
             lacking = "too few units to show harm"
     reading = Reading(
         candidate=candidate.rate,

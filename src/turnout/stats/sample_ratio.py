@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
 
-from turnout.stats.arguments import BadArgument, require_nonnegative, require_positive
+from turnout.stats.arguments import (
+    BadArgument,
+    require_finite,
+    require_nonnegative,
+    require_positive,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 #: A mismatch is declared below this p-value: it condemns a whole experiment.
 THRESHOLD = 0.001
@@ -60,21 +65,27 @@ def chi_square(observed: Sequence[int], weights: Sequence[float]) -> SampleRatio
 
 
 def sequential(
-    observed: Sequence[int], weights: Sequence[float], *, concentration: float = 1000
+    observed: Sequence[int],
+    weights: Sequence[float],
+    *,
+    concentration: float = 1000,
+    finished: float = 0.0,
 ) -> SampleRatio:
     """The test for any number of looks, on cumulative counts (Lindon & Malek 2020).
 
     The Bayes factor of shares around the plan (Dirichlet, with this concentration) against the
     plan itself is a martingale if the plan holds, and ever exceeds 1/p with a chance of at most
     p. The caller keeps the running minimum of the p-value. Of stages with other weights the log
-    Bayes factors add, so a changed split is no mismatch.
+    Bayes factors add, so a changed split is no mismatch: `finished` is the sum over those that
+    are over, and each begins with new counts.
     """
     require_positive(concentration=concentration)
+    require_finite(finished=finished)
     counts, shares, stray = _arms(observed, weights)
     df, n = len(counts) - 1, sum(counts)
-    if stray or n == 0 or df == 0:
+    if stray or ((n == 0 or df == 0) and finished == 0):
         return _without_statistic(df, stray=stray)
-    log_factor = math.lgamma(concentration) - math.lgamma(concentration + n)
+    log_factor = finished + math.lgamma(concentration) - math.lgamma(concentration + n)
     for x, share in zip(counts, shares, strict=True):
         prior = concentration * share
         log_factor += math.lgamma(prior + x) - math.lgamma(prior) - x * math.log(share)
@@ -86,6 +97,23 @@ def sequential(
         bayes_factor=math.exp(min(log_factor, _LOG_LARGEST)),
         mismatch=p_value < THRESHOLD,
     )
+
+
+def sequential_stages(
+    stages: Iterable[tuple[Sequence[int], Sequence[float]]], *, concentration: float = 1000
+) -> SampleRatio:
+    """The sequential test over stages, each with its counts and the weights it had."""
+    total = _without_statistic(0, stray=False)
+    degrees = 0
+    for observed, weights in stages:
+        finished = total.statistic or 0.0
+        stage = sequential(observed, weights, concentration=concentration, finished=finished)
+        degrees += stage.degrees_of_freedom
+        if stage.p_value is not None:
+            total = stage
+        if stage.mismatch and stage.statistic is None:
+            break
+    return replace(total, degrees_of_freedom=degrees)
 
 
 #: The Bayes factor itself ends here, for JSON has no infinity.

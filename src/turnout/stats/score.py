@@ -113,31 +113,34 @@ class _Arm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreTest:
-    """One-sided bounds, each of which errs at any look whatever with a chance of at most alpha."""
+    """One-sided bounds. What each promises is in the critical value that it is asked for with."""
 
     proportion: bool
-    alpha: float
-    tuned_at: float
 
     def interval(
-        self, candidate: UnitTotals, baseline: UnitTotals | None
+        self, candidate: UnitTotals, baseline: UnitTotals | None, *, below: float, above: float
     ) -> tuple[float | None, float | None]:
-        """Lower and upper bound of the ratio, or of the difference; None is unbounded."""
+        """Lower and upper bound of the ratio, or of the difference; None is unbounded.
+
+        `below` is the critical value of the lower bound, `above` that of the upper one.
+        """
         estimate = candidate.x / candidate.n
         if baseline is not None:
             estimate -= baseline.x / baseline.n
-        below = self._room(candidate, baseline)
-        above = self._room(
-            self._mirrored(candidate), None if baseline is None else self._mirrored(baseline)
+        under = self._room(candidate, baseline, below)
+        over = self._room(
+            self._mirrored(candidate), None if baseline is None else self._mirrored(baseline), above
         )
-        low = None if below is None else estimate - below
-        high = None if above is None else estimate + above
+        low = None if under is None else estimate - under
+        high = None if over is None else estimate + over
         if self.proportion:
             low = None if low is None else max(low, 0.0 if baseline is None else -1.0)
             high = None if high is None else min(high, 1.0)
         return low, high
 
-    def can_show(self, harm: float, candidate: UnitTotals, baseline: UnitTotals | None) -> bool:
+    def can_show(
+        self, harm: float, candidate: UnitTotals, baseline: UnitTotals | None, *, critical: float
+    ) -> bool:
         """Whether total failure of the candidate would be shown to exceed `harm`, on these units.
 
         Where it would not, that no harm was shown means nothing: a single unit never shows any.
@@ -145,13 +148,15 @@ class ScoreTest:
         if self.proportion:
             failed = _constant(candidate, 1.0)
             sound = None if baseline is None else _constant(baseline, 0.0)
-            room = self._room(failed, sound)
+            room = self._room(failed, sound, critical)
             return harm >= 1 or (room is not None and 1 - room > harm)
         arms = [candidate] if baseline is None else [candidate, baseline]
         effective = min(arm.n**2 / arm.n2 for arm in arms)
-        return effective > self._critical(candidate, baseline) ** 2
+        return effective > critical**2
 
-    def _room(self, candidate: UnitTotals, baseline: UnitTotals | None) -> float | None:
+    def _room(
+        self, candidate: UnitTotals, baseline: UnitTotals | None, critical: float
+    ) -> float | None:
         """The farthest below the estimate that the truth may lie.
 
         None where the spread of the values cannot be known: from a few units, or when every
@@ -169,30 +174,40 @@ class ScoreTest:
             variance = _sum(
                 one.variance(other, self.proportion), other.variance(one, self.proportion)
             )
-        z = self._critical(candidate, baseline)
-        room = max(_reach_of_all([q * z**2 for q in least]) for least in variance)
+        room = max(_reach_of_all([q * critical**2 for q in least]) for least in variance)
         return room if math.isfinite(room) else None
-
-    def _critical(self, candidate: UnitTotals, baseline: UnitTotals | None) -> float:
-        """The critical value, with time counted the way that tells less.
-
-        Information grows with the units where the events of a unit go together, and with the
-        events where they do not, also when no new unit comes. Each boundary holds under its own
-        clock, hence the greater of both under either. With two arms the clock is n₁n₂/(n₁ + n₂),
-        in proportion to 1/variance: the candidate's own count beside a large baseline.
-        """
-        units, events = float(candidate.units), candidate.n
-        if baseline is not None:
-            units *= baseline.units / (units + baseline.units)
-            events *= baseline.n / (events + baseline.n)
-        return max(
-            anytime.boundary(clock, alpha=self.alpha, tuned_at=self.tuned_at)
-            for clock in (units, events)
-        )
 
     def _mirrored(self, arm: UnitTotals) -> UnitTotals:
         """The totals whose harm lies on the other side."""
         return arm.complement() if self.proportion else replace(arm, x=-arm.x, xn=-arm.xn)
+
+
+def anytime_critical(
+    candidate: UnitTotals, baseline: UnitTotals | None, *, alpha: float, tuned_at: float
+) -> float:
+    """The critical value whose bound errs, over all looks, with a chance of at most alpha.
+
+    Time is counted the way that tells less. Each boundary holds under its own clock, hence the
+    greater of both under either.
+    """
+    return max(
+        anytime.boundary(clock, alpha=alpha, tuned_at=tuned_at)
+        for clock in clocks(candidate, baseline)
+    )
+
+
+def clocks(candidate: UnitTotals, baseline: UnitTotals | None) -> tuple[float, float]:
+    """Two measures of information: by units, and by events.
+
+    It grows with the units where the events of a unit go together, and with the events where
+    they do not, also when no new unit comes. With two arms it is n₁n₂/(n₁ + n₂), in proportion
+    to 1/variance: the candidate's own count beside a large baseline.
+    """
+    units, events = float(candidate.units), candidate.n
+    if baseline is not None:
+        units *= baseline.units / (units + baseline.units)
+        events *= baseline.n / (events + baseline.n)
+    return units, events
 
 
 def _constant(arm: UnitTotals, value: float) -> UnitTotals:
