@@ -14,14 +14,14 @@ from typing import Final
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from turnout.observations import fold_sql
+from turnout.observations import fold_sql, outcome_sql, pair_sql
 from turnout.observations.domain.span import CLOCK_SKEW
 
 FOLD_LOCK: Final = 0x666F6C64
 
 _LOCK_MODEL: Final = text(fold_sql.LOCK_MODEL)
 _TAKE_BATCHES: Final = text(fold_sql.TAKE_BATCHES)
-_MATCH_WAITING: Final = text(fold_sql.MATCH_WAITING)
+_MATCH_WAITING: Final = text(outcome_sql.MATCH_WAITING)
 
 
 class FoldFailed(Exception):
@@ -45,6 +45,15 @@ class Due:
     waiting: bool
     """Whether any outcome of the model waits for what it speaks of."""
 
+    @property
+    def parameters(self) -> dict[str, object]:
+        return {
+            "model_id": self.model_id,
+            "seqs": self.seqs,
+            "first_day": self.first_day,
+            "last_day": self.last_day,
+        }
+
 
 async def lock_longest_waiting(
     session: AsyncSession, *, passing_over: Collection[int] = ()
@@ -66,37 +75,33 @@ async def take_batches(
 async def fold_batches(session: AsyncSession, due: Due, *, old_and_new: bool) -> None:
     """Fold what was taken; `old_and_new` is what `returns_old` says, or False on any server."""
     if due.predictions:
-        await _fold_predictions(session, due, old_and_new=old_and_new)
+        shadowed = await _fold_predictions(session, due, old_and_new=old_and_new)
+        if shadowed:
+            await _fold_pairs(session, due, shadowed, old_and_new=old_and_new)
     matched = await _match_waiting(session, due) if due.waiting else 0
     if due.outcomes or matched:
-        statement = _statement(fold_sql.fold_outcomes, old_and_new=old_and_new)
+        statement = _statement(outcome_sql.fold_outcomes, old_and_new=old_and_new)
         await session.execute(statement, {"model_id": due.model_id, "seqs": due.seqs})
 
 
-async def _fold_predictions(session: AsyncSession, due: Due, *, old_and_new: bool) -> None:
-    await session.execute(
-        _statement(fold_sql.fold_predictions, old_and_new=old_and_new),
-        {
-            "model_id": due.model_id,
-            "seqs": due.seqs,
-            "first_day": due.first_day,
-            "last_day": due.last_day,
-        },
-    )
+async def _fold_predictions(session: AsyncSession, due: Due, *, old_and_new: bool) -> list[int]:
+    """Fold predictions; of their splits, those in which a shadow answered, now or earlier."""
+    statement = _statement(fold_sql.fold_predictions, old_and_new=old_and_new)
+    return list(await session.scalars(statement, due.parameters))
+
+
+async def _fold_pairs(
+    session: AsyncSession, due: Due, splits: list[int], *, old_and_new: bool
+) -> None:
+    statement = _statement(pair_sql.fold_pairs, old_and_new=old_and_new)
+    await session.execute(statement, due.parameters | {"splits": splits})
 
 
 async def _match_waiting(session: AsyncSession, due: Due) -> int:
     """Join waiting outcomes with what arrived, as rows of the first batch; the number joined."""
     joined = await session.execute(
         _MATCH_WAITING,
-        {
-            "model_id": due.model_id,
-            "seqs": due.seqs,
-            "seq": due.seqs[0],
-            "first_day": due.first_day,
-            "last_day": due.last_day,
-            "skew": CLOCK_SKEW,
-        },
+        due.parameters | {"seq": due.seqs[0], "skew": CLOCK_SKEW},
     )
     return joined.rowcount  # type: ignore[attr-defined, no-any-return]
 

@@ -8,7 +8,17 @@ faster than by locale.
 from datetime import date, datetime
 from typing import Annotated
 
-from sqlalchemy import ARRAY, BigInteger, Identity, Index, Integer, PrimaryKeyConstraint, Text, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Identity,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Text,
+    false,
+    text,
+)
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -173,7 +183,8 @@ class UnitTotal(Base):
 
 
 class UnitOutcome(Base):
-    """One unit's outcomes of one metric in one arm."""
+    """One unit's outcomes of one metric in one arm, or a shadow's differences from what was served
+    to the unit."""
 
     __tablename__ = "unit_outcome"
 
@@ -193,10 +204,14 @@ class Arm(Base):
     """
 
     __tablename__ = "arm"
+    __table_args__ = (
+        Index("ix_arm_shadow", "model_id", "split_id", postgresql_where=text("shadow")),
+    )
 
     model_id: Mapped[ModelKey]
     split_id: Mapped[BigKey]
     version_id: Mapped[IntKey]
+    shadow: Mapped[bool] = mapped_column(server_default=false())
     predictions: Mapped[Count]
     crossed: Mapped[Count]
     last_at: Mapped[datetime]
@@ -219,6 +234,19 @@ class ArmTotal(Base):
     x: Mapped[Sum]
     x2: Mapped[Sum]
     xn: Mapped[Sum]
+
+
+class ClassPair(Base):
+    """How often a shadow said one class where another, or the same, was served."""
+
+    __tablename__ = "class_pair"
+
+    model_id: Mapped[ModelKey]
+    split_id: Mapped[BigKey]
+    version_id: Mapped[IntKey]
+    served: Mapped[TextKey]
+    label: Mapped[TextKey]
+    n: Mapped[Count]
 
 
 class MinuteWindow(Base):

@@ -14,12 +14,20 @@ def upgrade() -> None:
         sa.Column("model_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("split_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("version_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("shadow", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("predictions", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("crossed", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("buckets", sa.ARRAY(sa.Integer()), server_default="{}", nullable=False),
         sa.Column("counts", sa.ARRAY(sa.BigInteger()), server_default="{}", nullable=False),
         sa.PrimaryKeyConstraint("model_id", "split_id", "version_id", name=op.f("pk_arm")),
+    )
+    op.create_index(
+        "ix_arm_shadow",
+        "arm",
+        ["model_id", "split_id"],
+        unique=False,
+        postgresql_where=sa.text("shadow"),
     )
     op.create_table(
         "arm_total",
@@ -67,6 +75,18 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_batch_received_at"), "batch", ["received_at"], unique=False)
     op.create_index("uq_batch_key", "batch", ["model_id", "key"], unique=True)
+    op.create_table(
+        "class_pair",
+        sa.Column("model_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("split_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("version_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("served", sa.Text(collation="C"), nullable=False),
+        sa.Column("label", sa.Text(collation="C"), nullable=False),
+        sa.Column("n", sa.BigInteger(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint(
+            "model_id", "split_id", "version_id", "served", "label", name=op.f("pk_class_pair")
+        ),
+    )
     op.create_table(
         "minute_class",
         sa.Column("model_id", sa.Integer(), autoincrement=False, nullable=False),

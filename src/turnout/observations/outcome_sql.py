@@ -1,0 +1,85 @@
+"""The statements that join outcomes with what they speak of, and fold them."""
+# ruff: noqa: S608  (composed of column names of ours; values are parameters)
+
+from typing import Final
+
+from turnout.observations.domain.outcome import ACCURACY
+from turnout.observations.sums_sql import (
+    WINDOW,
+    WITHIN_DAYS,
+    added,
+    each,
+    fold_values,
+    minute_of,
+    of_batches,
+    summand,
+)
+
+# Outcomes of these batches, and those of which these batches brought the prediction or exposure.
+# A unit's outcome belongs to the arm that it was exposed to last before it.
+MATCH_WAITING: Final = f"""
+    WITH arrived AS MATERIALIZED (
+        SELECT prediction_id, unit FROM {of_batches("prediction", WITHIN_DAYS)}
+    ), due AS MATERIALIZED (
+        SELECT * FROM waiting_outcome WHERE model_id = :model_id AND batch_seq = ANY(:seqs)
+        UNION
+        SELECT w.* FROM (SELECT DISTINCT prediction_id FROM arrived) AS a
+        JOIN waiting_outcome AS w
+            ON w.model_id = :model_id AND w.prediction_id = a.prediction_id
+        UNION
+        SELECT w.* FROM (SELECT DISTINCT unit FROM arrived) AS a
+        JOIN waiting_outcome AS w ON w.model_id = :model_id AND w.unit = a.unit
+    ), found AS MATERIALIZED (
+        SELECT due.id, due.prediction_id, due.metric, due.at, due.label, p.day,
+            p.shadow_version, p.version_id, p.split_id, p.unit, p.at AS answered_at,
+            CASE WHEN due.label IS NULL THEN due.value ELSE (due.label = p.label)::int::float8 END
+                AS value
+        FROM due CROSS JOIN LATERAL (
+            SELECT DISTINCT ON (shadow_version) * FROM prediction
+            WHERE model_id = :model_id AND prediction_id = due.prediction_id
+                AND day BETWEEN due.first_day AND due.last_day
+            ORDER BY shadow_version, day DESC
+        ) AS p
+        WHERE p.shadow_version = 0 OR due.label IS NOT NULL
+        UNION ALL
+        SELECT due.id, NULL, due.metric, due.at, NULL, due.received_at::date,
+            0, u.version_id, u.split_id, due.unit, least(u.last_at, greatest(due.at, u.first_at)),
+            due.value
+        FROM due CROSS JOIN LATERAL (
+            SELECT * FROM unit_total
+            WHERE model_id = :model_id AND unit_total.unit = due.unit AND NOT shadow
+                AND first_at <= due.at + :skew
+            ORDER BY first_at <= due.at DESC, least(last_at, due.at) DESC, first_at DESC
+            LIMIT 1
+        ) AS u
+    ), gone AS (
+        DELETE FROM waiting_outcome
+        WHERE model_id = :model_id AND id IN (SELECT id FROM found)
+    )
+    INSERT INTO outcome (model_id, batch_seq, prediction_id, metric, at, label, day,
+        shadow_version, version_id, split_id, unit, answered_at, value)
+    SELECT :model_id, :seq, prediction_id, metric, at, label, day,
+        shadow_version, version_id, split_id, unit, answered_at, value
+    FROM found
+    ON CONFLICT DO NOTHING
+"""
+
+_OUTCOMES: Final = f"""
+    chunk AS MATERIALIZED (
+        SELECT unit, split_id, version_id, metric, shadow_version <> 0 AS shadow,
+            1 AS n, {summand("value")} AS x,
+            {minute_of("answered_at")} AS minute
+        FROM {of_batches("outcome", "value IS NOT NULL")}
+    ), minutes AS (
+        INSERT INTO minute_window AS t (model_id, {each("?", WINDOW)}, labelled, correct)
+        SELECT :model_id, {each("?", WINDOW)}, sum(n), sum(x)
+        FROM chunk WHERE metric = '{ACCURACY}' GROUP BY {each("?", WINDOW)}
+        ON CONFLICT (model_id, {each("?", WINDOW)})
+        DO UPDATE SET {added("labelled", "correct")}
+    )
+"""
+
+
+def fold_outcomes(*, old_and_new: bool) -> str:
+    """Fold the outcomes of some batches into units, arms and the minutes of their predictions."""
+    return f"WITH {_OUTCOMES}, {fold_values(old_and_new=old_and_new)}"
