@@ -62,12 +62,14 @@ class Recorded:
     shadow: bool
     unit: str | None
     label: str | None
+    country: str | None = None
 
 
 async def recorded(sessions: Sessions, count: int) -> list[Recorded]:
     """Wait until that many predictions are recorded; failures first."""
     query = text(
-        "SELECT prediction_id, version, split_id, error, shadow_version > 0, unit, label"
+        "SELECT prediction_id, version, split_id, error, shadow_version > 0, unit, label,"
+        " features ->> 'country'"
         " FROM prediction JOIN version ON version.id = version_id"
         " ORDER BY error IS NULL, shadow_version, at, version"
     )

@@ -128,7 +128,8 @@ class TestPredict:
         )
         split_id = await stage.split(client, ALL)
 
-        answer = (await stage.predict(client, [0.75, 0], unit="user-1")).json()
+        who = {"unit": "user-1", "attributes": {"country": "DE"}}
+        answer = (await stage.predict(client, [0.75, 0], **who)).json()
 
         assert answer.pop("latency_ms") > 0
         prediction_id = answer.pop("prediction_id")
@@ -142,7 +143,9 @@ class TestPredict:
             "fallback": False,
         }
         [row] = await stage.recorded(sessions, 1)
-        assert row == stage.Recorded(prediction_id, "1.0.0", split_id, None, False, "user-1", "yes")
+        assert row == stage.Recorded(
+            prediction_id, "1.0.0", split_id, None, False, "user-1", "yes", "DE"
+        )
 
     async def test_an_input_that_does_not_fit_is_the_callers_and_is_not_recorded(
         self, client, sessions, tmp_path

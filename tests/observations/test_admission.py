@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.factories import NOON, split
-from turnout.observations.admission import COLUMNS, DAY, ID, Admission, Record, Splits, recorded
+from turnout.observations.admission import (
+    COLUMNS,
+    DAY,
+    ID,
+    LONGEST_ATTRIBUTES,
+    Admission,
+    Record,
+    Splits,
+    recorded,
+)
 from turnout.observations.domain.batch import BadRow, Flaw
 from turnout.observations.domain.prediction import LONGEST_LABEL, NO_SPLIT, Prediction
 from turnout.observations.domain.span import Days, Span
@@ -243,10 +252,19 @@ def test_every_field_of_a_prediction_is_recorded():
         error=True,
         error_text="boom",
         cost=0.25,
+        attributes={"country": "DE", "age": 41},
     )
 
     values = recorded(full, 1, 5, Days(SPAN))
 
     for field in fields(Prediction):
-        if field.name not in {"error", "shadow"}:
+        if field.name not in {"error", "shadow", "attributes"}:
             assert getattr(full, field.name) in values
+    assert column(values, "features") == '{"country":"DE","age":41}'
+
+
+@pytest.mark.parametrize("value", ["\x00", "\ud800", "x" * LONGEST_ATTRIBUTES])
+def test_attributes_that_cannot_be_kept_do_not_cost_the_row(value: str):
+    row = replace(PREDICTION, attributes={"a": value})
+
+    assert column(recorded(row, 1, 5, Days(SPAN)), "features") is None

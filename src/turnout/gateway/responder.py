@@ -104,7 +104,7 @@ class Responder:
         if isinstance(last, InputMismatch):
             raise last
         prediction_id = uuid7(at)
-        self._record(attempts, prediction_id, request.unit, at)
+        self._record(attempts, prediction_id, request, at)
         if live.shadows and randomised:
             self._mirror(live, prediction_id, request, at)
         if isinstance(last, RuntimeFailure):
@@ -137,7 +137,7 @@ class Responder:
         return Attempt(version, split_id, result, (time.perf_counter() - start) * 1000)
 
     def _record(
-        self, attempts: Sequence[Attempt], prediction_id: str, unit: str | None, at: datetime
+        self, attempts: Sequence[Attempt], prediction_id: str, request: PredictRequest, at: datetime
     ) -> None:
         """A failure that was answered for gets an id of its own: the id names who answered.
 
@@ -146,15 +146,15 @@ class Responder:
         *failed, last = attempts
         for attempt in failed:
             if isinstance(last.result, Answer) or isinstance(attempt.result, RuntimeFailure):
-                self._offer(attempt, uuid7(at), unit, at)
-        self._offer(last, prediction_id, unit, at)
+                self._offer(attempt, uuid7(at), request, at)
+        self._offer(last, prediction_id, request, at)
 
     def _mirror(
         self, live: LiveRoute, prediction_id: str, request: PredictRequest, at: datetime
     ) -> None:
         async def copy(version: VersionRef) -> None:
             attempt = await self._attempt(version, live.route.split.id, request.inputs)
-            self._offer(attempt, prediction_id, request.unit, at, shadow=True)
+            self._offer(attempt, prediction_id, request, at, shadow=True)
 
         for version in live.shadows:
             self.shadows.send(partial(copy, version))
@@ -163,7 +163,7 @@ class Responder:
         self,
         attempt: Attempt,
         prediction_id: str,
-        unit: str | None,
+        request: PredictRequest,
         at: datetime,
         *,
         shadow: bool = False,
@@ -176,7 +176,7 @@ class Responder:
                 prediction_id=prediction_id,
                 version_id=attempt.version.id,
                 split_id=attempt.split_id,
-                unit=unit,
+                unit=request.unit,
                 at=at,
                 latency_ms=attempt.latency_ms,
                 confidence=answer.confidence,
@@ -185,6 +185,7 @@ class Responder:
                 error_text=_error_text(attempt.result) if failed else None,
                 cost=answer.cost,
                 shadow=shadow,
+                attributes=request.attributes,
             ),
         )
 

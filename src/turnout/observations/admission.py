@@ -4,7 +4,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from operator import itemgetter
 from typing import Final, TypeVar
 
 import msgspec
@@ -23,7 +22,9 @@ from turnout.observations.domain.span import Days, Span
 from turnout.observations.wire import OutcomeLine, PredictionLine, Submission
 from turnout.quantities import check_line
 from turnout.traffic.domain.assignment import bucket
+from turnout.traffic.domain.overrides import Attribute
 from turnout.traffic.domain.split import Split
+from turnout.traffic.domain.terms import terms
 
 Record = tuple[
     int,  # model_id
@@ -63,6 +64,9 @@ COLUMNS: Final = (
 ID: Final = 1
 DAY: Final = 2
 
+LONGEST_ATTRIBUTES: Final = 10_000
+"""Characters of JSON."""
+
 Line = TypeVar("Line")
 Row = TypeVar("Row")
 
@@ -96,16 +100,15 @@ class Splits:
     """The splits of a model that were in force in the time of a batch."""
 
     def __init__(self, splits: Iterable[Split]) -> None:
-        self._arms: set[tuple[int, int, bool]] = set()
-        terms: list[tuple[datetime, bool, int, Split]] = []
-        for split in splits:
-            self._arms.update((split.id, arm.version_id, arm.shadow) for arm in split.variants)
-            terms.append((split.created_at, False, split.id, split))
-            terms += [(since, True, split.id, split) for since in split.reinstated_at]
-        terms.sort(key=itemgetter(0, 1, 2))
-        self._in_force = [split for *_, split in terms]
-        self._since = [since for since, *_ in terms]
+        in_order = terms(splits)
+        self._in_force = [term.split for term in in_order]
+        self._since = [term.since for term in in_order]
         self._ids = {split.id for split in self._in_force}
+        self._arms = {
+            (split.id, variant.version_id, variant.shadow)
+            for split in self._in_force
+            for variant in split.variants
+        }
 
     def drew(self, version_id: int, unit: str | None, at: datetime, *, shadow: bool) -> int:
         """Name the split that, by itself, could have had the version answer the unit then."""
@@ -275,7 +278,7 @@ def recorded(row: Prediction, model_id: int, batch_seq: int, days: Days) -> Reco
         _measured(row.cost),
         row.label and row.label[:LONGEST_LABEL],
         (row.error_text or "") if row.error else None,
-        None,
+        _kept(row.attributes) if row.attributes else None,
     )
 
 
@@ -303,6 +306,15 @@ def _failure(error: str | bool) -> str:
         return ""
     _check_line("error", error)
     return error
+
+
+def _kept(attributes: Mapping[str, Attribute]) -> str | None:
+    """Attributes that cannot be kept must not cost the row that they came with."""
+    try:
+        text = _json(attributes)
+    except BadRow:
+        return None
+    return text if len(text) <= LONGEST_ATTRIBUTES else None
 
 
 def _json(features: Mapping[str, object]) -> str:

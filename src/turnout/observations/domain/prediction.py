@@ -1,9 +1,12 @@
 """One answer of one version, and the id it is known by."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
+
+from turnout.traffic.domain.overrides import Attribute
 
 LARGEST: Final = 1e15
 """Bounds what is measured, so that no sum of squares can overflow."""
@@ -40,6 +43,8 @@ class Prediction:
     error_text: str | None = None
     cost: float | None = None
     shadow: bool = False
+    attributes: Mapping[str, Attribute] | None = None
+    """What the caller said about the unit, to compare versions by it."""
 
 
 def class_text(label: str | float | bool) -> str:
