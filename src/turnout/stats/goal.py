@@ -180,3 +180,12 @@ def look(
     from turnout.stats.goal_looks import take  # noqa: PLC0415
 
     return take(design, state, strata, proportion=proportion, final=final)
+
+
+def refresh(
+    design: GoalDesign, state: GoalState, strata: Sequence[Stratum], *, proportion: bool
+) -> GoalFinding:
+    """What the data are now by the bound of the last look; no look, however much is new."""
+    from turnout.stats.goal_looks import describe  # noqa: PLC0415
+
+    return describe(design, state, strata, proportion=proportion)

@@ -64,6 +64,16 @@ def take(
     return state, _finding(design, state, found, strata, proportion=proportion, idle=idle)
 
 
+def describe(
+    design: GoalDesign, state: GoalState, strata: Sequence[Stratum], *, proportion: bool
+) -> GoalFinding:
+    found = effect(strata, proportion=proportion)
+    if found is None:
+        return _nothing(state)
+    idle = goal_reason.ENDED if state.ended else goal_reason.NOT_DUE
+    return _finding(design, state, found, strata, proportion=proportion, idle=idle)
+
+
 def _nothing(state: GoalState) -> GoalFinding:
     return GoalFinding(
         status=state.looks[-1].status if state.ended else GoalStatus.NO_DATA,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 NOTHING = "no data to compare: no events in one of the arms, or none that differs from the others"
 ENDED = "the test has ended, later data do not change what it found"
+NOT_DUE = "none is due yet"
 NOTHING_NEW = "less than half a percent of the planned units are new since the last look"
 
 
