@@ -6,8 +6,11 @@ from typing import Final
 from turnout.quantities import STRICT, Line
 from turnout.stats.finding import Harm, Proof
 
-PROPORTIONS: Final = frozenset({"error_rate", "success_rate", "accuracy"})
+PROPORTIONS: Final = frozenset({"error_rate", "success_rate", "accuracy", "agreement"})
 """Metrics that count some of their events; every other one sums measurements."""
+
+PAIRED: Final = frozenset({"agreement", "confidence_shift", "latency_shift"})
+"""Metrics of a shadow: each of its answers against the one that was served for the same input."""
 
 _SHARES = PROPORTIONS | {"confidence"}
 _METRIC = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,99}")
@@ -24,6 +27,11 @@ _RULES: Final[dict[str, tuple[Harm, bool, str]]] = {
 class Guardrail:
     """A limit the candidate must respect: absolute (`max`, `min`), or against the baseline that
     answers at the same time (`max_increase`, `max_decrease`).
+
+    A shadow sees the very inputs that are served, so three metrics compare it answer by answer,
+    under a limit of their own: `agreement`, the share of inputs for which both say the same
+    class, and `confidence_shift` and `latency_shift` (in milliseconds), by how much the
+    shadow's answer exceeds the one that was served.
 
     Judged by a bound that holds at every look, never by a bare estimate. `proof` says what a pass
     takes: `no_harm`, that `min_samples` were seen and no harm was shown; `not_worse`, that the
@@ -55,6 +63,16 @@ class Guardrail:
             raise ValueError(f"{self.rule} must be a finite number")
         if self.relative and self.limit < 0:
             raise ValueError(f"{self.rule} is how much worse is accepted: 0 or more")
+        if self.paired and self.relative:
+            raise ValueError(
+                f"{self.metric} compares the candidate with what was served already: limit it by"
+                f" max or min, not by {self.rule}"
+            )
+        if self.metric == "confidence_shift" and not -1 <= self.limit <= 1:
+            raise ValueError(
+                f"confidence_shift lies between -1 and 1 (write -0.05 for 5 points less), not"
+                f" {self.limit:g}"
+            )
         if self.metric in _SHARES and not 0 <= self.limit <= 1:
             raise ValueError(
                 f"{self.metric} is a share between 0 and 1 (write 0.05 for 5 %), not {self.limit:g}"
@@ -84,6 +102,11 @@ class Guardrail:
         return _RULES[self.rule][1]
 
     @property
+    def paired(self) -> bool:
+        """Whether it compares the answers of a shadow, one by one, with those that were served."""
+        return self.metric in PAIRED
+
+    @property
     def quantile(self) -> float | None:
         """The quantile of the latency that is limited, such as 0.99, if it is one."""
         found = _QUANTILE.fullmatch(self.metric)
@@ -98,8 +121,10 @@ def _check_metric(name: str) -> None:
         raise ValueError(
             f"{name!r} is not the name of a metric: a letter, then letters, digits, '.', '_', '-'"
         )
-    if name.startswith("latency") and name != "latency_mean" and not _QUANTILE.fullmatch(name):
+    known = {"latency_mean", "latency_shift"}
+    if name.startswith("latency") and name not in known and not _QUANTILE.fullmatch(name):
         raise ValueError(
-            f"{name} is not known: latency is limited as latency_mean, or at a percentile such as"
-            f" latency_p50, latency_p95 or latency_p99, in milliseconds"
+            f"{name} is not known: latency is limited as latency_mean, at a percentile such as"
+            f" latency_p50, latency_p95 or latency_p99, or, of a shadow, as latency_shift; in"
+            f" milliseconds"
         )

@@ -24,6 +24,9 @@ RESERVED: Final = {
     "latency_p99",
     "confidence",
     "cost",
+    "agreement",
+    "confidence_shift",
+    "latency_shift",
 }
 """Metrics that predictions bring with them; outcomes cannot be called so."""
 
