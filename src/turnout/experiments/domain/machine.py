@@ -154,7 +154,7 @@ def start(
 
 
 def pause(progress: Progress, order: Order, *, now: datetime) -> Transition:
-    _check_live(progress)
+    check_live(progress)
     if progress.status is Status.PAUSED:
         raise AlreadyPaused(progress)
     return _pause(progress, order.reason or "paused by hand", by=PausedBy.PERSON, now=now)
@@ -162,7 +162,7 @@ def pause(progress: Progress, order: Order, *, now: datetime) -> Transition:
 
 def resume(progress: Progress, order: Order, *, now: datetime) -> Transition:
     """Go on where a person paused. What was paused because it cannot be believed stays so."""
-    _check_live(progress)
+    check_live(progress)
     if progress.pause is None:
         raise NotPaused(progress)
     if progress.pause.by is PausedBy.EVIDENCE:
@@ -176,7 +176,7 @@ def resume(progress: Progress, order: Order, *, now: datetime) -> Transition:
 
 def stop(plan: Plan, progress: Progress, order: Order, *, now: datetime) -> Transition:
     """End without a conclusion; the control takes all traffic."""
-    _check_live(progress)
+    check_live(progress)
     return Transition(
         event=Event.STOPPED,
         progress=progress.stopped(Status.STOPPED, now),
@@ -189,7 +189,7 @@ def conclude(
     plan: Plan, progress: Progress, analysis: Analysis, order: ConcludeOrder, *, now: datetime
 ) -> Transition:
     """End with what the newest analysis says; where it is not sure yet, the control stays."""
-    _check_live(progress)
+    check_live(progress)
     promote = plan.promote_winner if order.promote_winner is None else order.promote_winner
     if order.promote_winner and analysis.winner is None:
         raise NoWinner(progress, analysis)
@@ -257,7 +257,7 @@ def _conclude(
     )
 
 
-def _check_live(progress: Progress) -> None:
+def check_live(progress: Progress) -> None:
     if progress.status is Status.DRAFT:
         raise NotStarted(progress)
     if progress.status.terminal:
