@@ -12,6 +12,7 @@ def against_limit(
     harm: Harm = "above",
     proof: Proof = "no_harm",
     proportion: bool = True,
+    signed: bool = False,
     min_samples: int = 100,
 ) -> Finding:
     return judge_limit(
@@ -19,6 +20,7 @@ def against_limit(
         limit=limit,
         harm=harm,
         proportion=proportion,
+        signed=signed,
         alpha=0.05,
         min_samples=min_samples,
         tuned_at=100,

@@ -10,7 +10,7 @@ import pytest
 from tests.stats.arms import alike, counts, measured
 from tests.stats.guardrails import against_baseline, against_limit
 from turnout.stats.arguments import BadArgument
-from turnout.stats.finding import Finding
+from turnout.stats.finding import Finding, Harm
 from turnout.stats.guardrail import judge_limit
 from turnout.stats.totals import UnitTotals
 from turnout.stats.verdict import Verdict
@@ -135,6 +135,18 @@ def test_a_proof_asks_for_the_opposite_bound(candidate: UnitTotals, verdict: Ver
 )
 def test_every_kind_of_metric_has_its_verdict(finding: Finding, verdict: Verdict) -> None:
     assert finding.verdict is verdict
+
+
+@pytest.mark.parametrize("harm", ["above", "below"])
+def test_differences_around_zero_are_soon_shown_to_be_within_a_limit(harm: Harm) -> None:
+    """Their mean is next to nothing; that of measurements would leave the spread unknown."""
+    alike = UnitTotals(units=1_000, n=1_000, n2=1_000, x=0.5, x2=1_000, xn=0.5)
+    limit = 0.2 if harm == "above" else -0.2
+    asked: dict[str, Any] = {"harm": harm, "proof": "not_worse", "proportion": False}
+
+    verdicts = [against_limit(alike, limit, signed=signed, **asked) for signed in (True, False)]
+
+    assert [found.verdict for found in verdicts] == [Verdict.PASS, Verdict.INCONCLUSIVE]
 
 
 def test_a_finding_tells_the_operator_its_figures() -> None:

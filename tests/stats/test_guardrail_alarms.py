@@ -68,3 +68,20 @@ def test_skewed_measurements_at_their_limit_rarely_fail(harm: Harm) -> None:
         false_alarms += any(finding.verdict is Verdict.FAIL for finding in findings)
 
     assert false_alarms <= 5
+
+
+@pytest.mark.parametrize("harm", ["above", "below"])
+def test_differences_at_their_limit_rarely_fail(harm: Harm) -> None:
+    """Two measurements of one input each, both skewed, whose difference is not."""
+    rng = np.random.default_rng(22)
+    false_alarms = 0
+    for _ in range(100):
+        values = rng.lognormal(0, 1, 3_000) - rng.lognormal(0, 1, 3_000)
+        looks = np.unique(np.geomspace(20, 3_000, 40).astype(int))
+        findings = [
+            against_limit(measured(values[:look]), 0.0, harm=harm, proportion=False, signed=True)
+            for look in looks
+        ]
+        false_alarms += any(finding.verdict is Verdict.FAIL for finding in findings)
+
+    assert false_alarms <= 5

@@ -29,6 +29,7 @@ def judge_limit(
     limit: float,
     harm: Harm,
     proportion: bool,
+    signed: bool = False,
     alpha: float,
     min_samples: int,
     tuned_at: float,
@@ -38,15 +39,22 @@ def judge_limit(
     """Judge the candidate's ratio against an absolute limit.
 
     `proportion` says that x counts some of a unit's n events, as errors do; otherwise it sums
-    measurements. `min_samples` counts events. At `tuned_at` units the bound is tightest; it
-    belongs to the plan and must not change while the candidate runs.
+    measurements, which are `signed` if they lie on both sides of zero. `min_samples` counts events.
+    At `tuned_at` units the bound is tightest; it belongs to the plan and must not change while the
+    candidate runs.
     """
     require_finite(limit=limit)
     if proportion:
         _require_counts(candidate=candidate)
     rule = Rule(limit=limit, harm=harm, proof=proof, alpha=alpha, percent=proportion)
     return _judge(
-        candidate, None, rule, min_samples=min_samples, tuned_at=tuned_at, critical=critical
+        candidate,
+        None,
+        rule,
+        signed=signed,
+        min_samples=min_samples,
+        tuned_at=tuned_at,
+        critical=critical,
     )
 
 
@@ -88,6 +96,7 @@ def _judge(
     baseline: UnitTotals | None,
     rule: Rule,
     *,
+    signed: bool = False,
     min_samples: int,
     tuned_at: float,
     critical: float | None,
@@ -98,7 +107,7 @@ def _judge(
     if fewest < max(BURN_IN, min_samples):
         lacking = f"fewer than {max(BURN_IN, min_samples)} events"
     if fewest >= BURN_IN:
-        test = ScoreTest(proportion=rule.percent)
+        test = ScoreTest(proportion=rule.percent, signed=signed)
         lasting = anytime_critical(candidate, baseline, alpha=rule.alpha, tuned_at=tuned_at)
         harmful = lasting if critical is None else critical
         below, above = (harmful, lasting) if rule.harm == "above" else (lasting, harmful)

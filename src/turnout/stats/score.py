@@ -98,14 +98,14 @@ class _Arm:
         """Σn²/4: no sum of values between 0 and n varies more (Hoeffding 1963)."""
         return _Quadratic(0.0, 0.0, self.totals.n2 / 4)
 
-    def variance(self, other: _Arm | None, proportion: bool) -> _Variance:
+    def variance(self, other: _Arm | None, *, proportion: bool, signed: bool) -> _Variance:
         """Of the ratio, in pieces."""
         pieces: _Variance = [(self.residuals(),)]
         if proportion:
             pieces = [(self.residuals(), self.cap()), (self.binomial(),)]
         if other is not None:
             pieces.append((other.residuals() * (self.totals.n / other.totals.n),))
-        elif not proportion and self.ratio:
+        elif not proportion and not signed and self.ratio:
             pieces.append((self.skewed(),))
         scale = 1 / self.totals.n**2
         return [tuple(q * scale for q in least) for least in pieces]
@@ -113,9 +113,14 @@ class _Arm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreTest:
-    """One-sided bounds. What each promises is in the critical value that it is asked for with."""
+    """One-sided bounds. What each promises is in the critical value that it is asked for with.
+
+    Measurements are taken to lie on one side of zero, so that a greater mean means a wider spread;
+    `signed` ones, such as differences, lie on both.
+    """
 
     proportion: bool
+    signed: bool = False
 
     def interval(
         self, candidate: UnitTotals, baseline: UnitTotals | None, *, below: float, above: float
@@ -165,15 +170,14 @@ class ScoreTest:
         arms = [candidate] if baseline is None else [candidate, baseline]
         if not self.proportion and all(arm.x2 == 0 for arm in arms):
             return None
+        kind = {"proportion": self.proportion, "signed": self.signed}
         if baseline is None:
-            variance = _Arm(totals=candidate, slope=-1.0).variance(None, self.proportion)
+            variance = _Arm(totals=candidate, slope=-1.0).variance(None, **kind)
         else:
             share = candidate.n / (candidate.n + baseline.n)
             one = _Arm(totals=candidate, slope=share - 1)
             other = _Arm(totals=baseline, slope=share)
-            variance = _sum(
-                one.variance(other, self.proportion), other.variance(one, self.proportion)
-            )
+            variance = _sum(one.variance(other, **kind), other.variance(one, **kind))
         room = max(_reach_of_all([q * critical**2 for q in least]) for least in variance)
         return room if math.isfinite(room) else None
 
