@@ -15,7 +15,7 @@ from tests.stats.designs import DEFAULT
 from tests.stats.goals import DESIGN, at, at_the_end, looks, raised, rates
 from turnout.stats.arguments import BadArgument
 from turnout.stats.effect import Stratum, effect
-from turnout.stats.goal import GoalDesign, GoalState, GoalStatus, look
+from turnout.stats.goal import GoalDesign, GoalState, GoalStatus, look, refresh
 from turnout.stats.goal_bounds import beta_for
 from turnout.stats.sequential import boundaries, exit_probabilities
 from turnout.stats.totals import UnitTotals
@@ -104,6 +104,14 @@ class TestWhatCounts:
         assert finding.looks == 2
         assert "no look: less than half a percent" in finding.reason
 
+    def test_what_is_shown_between_two_looks_is_none(self) -> None:
+        state, _ = looks([at(0.2, 0.10, 0.11)])
+        finding = refresh(DESIGN, state, at(0.6, 0.10, 0.15), proportion=True)
+
+        assert (finding.status, finding.counted, finding.looks) == (GoalStatus.CONTINUE, False, 1)
+        assert finding.treatment == pytest.approx(0.15, abs=1e-3)
+        assert refresh(DESIGN, state, [], proportion=True).status is GoalStatus.NO_DATA
+
     def test_information_that_fell_is_no_look(self) -> None:
         rng = np.random.default_rng(40)
         design = replace(DESIGN, minimum_effect=0.1, units=4_000)
@@ -128,6 +136,8 @@ class TestWhatCounts:
         state, finding = at_the_end(rates(0, 9, of=30))
 
         assert finding.status is GoalStatus.NOT_SHOWN
+        assert (finding.interval, finding.p_value) == ((None, None), None)
+        assert "fewer than 50 units" in finding.reason
         assert state.ended
 
     def test_at_most_two_hundred_looks_count(self) -> None:

@@ -61,7 +61,10 @@ def take(
     idle = _idle(design, state, found, lacking, final=final)
     if idle is None:
         state = _looked(design, state, found, trusted=lacking is None, final=final)
-    return state, _finding(design, state, found, strata, proportion=proportion, idle=idle)
+    note = lacking if idle is None else f"no look: {idle}"
+    return state, _finding(
+        design, state, found, strata, proportion=proportion, counted=idle is None, note=note
+    )
 
 
 def describe(
@@ -71,7 +74,15 @@ def describe(
     if found is None:
         return _nothing(state)
     idle = goal_reason.ENDED if state.ended else goal_reason.NOT_DUE
-    return _finding(design, state, found, strata, proportion=proportion, idle=idle)
+    return _finding(
+        design,
+        state,
+        found,
+        strata,
+        proportion=proportion,
+        counted=False,
+        note=f"no look: {idle}",
+    )
 
 
 def _nothing(state: GoalState) -> GoalFinding:
@@ -131,10 +142,10 @@ def _looked(
     return replace(
         state,
         alpha=design.alpha,
-        looks=(*earlier, _look(at, after, found.value, z, status)),
-        p_value=min(_p_value(z, at), 1.0 if state.p_value is None else state.p_value),
+        looks=(*earlier, _look(at, after, found.value, z, status, trusted=trusted)),
+        p_value=_least_p_value(state, z, at) if trusted else state.p_value,
         futile=futile,
-        claim=None if status is GoalStatus.CONTINUE else _claim(state, after, z),
+        claim=_claim(state, after, z) if trusted and status is not GoalStatus.CONTINUE else None,
         ended=end or status in {GoalStatus.WIN, GoalStatus.HARM},
     )
 
@@ -198,11 +209,13 @@ def _chances(level: Level, looks: tuple[At, ...], z: float) -> tuple[float, floa
     )
 
 
-def _look(at: At, after: Bounds, value: float, z: float, status: GoalStatus) -> GoalLook:
+def _look(
+    at: At, after: Bounds, value: float, z: float, status: GoalStatus, *, trusted: bool
+) -> GoalLook:
     return GoalLook(
         fraction=at[0],
         information=at[1],
-        bound=after.last.bound,
+        bound=after.last.bound if trusted else None,
         futility_bound=after.futility_bound,
         spent=after.last.spent,
         z=z,
@@ -211,10 +224,10 @@ def _look(at: At, after: Bounds, value: float, z: float, status: GoalStatus) -> 
     )
 
 
-def _p_value(z: float, at: At) -> float:
+def _least_p_value(state: GoalState, z: float, at: At) -> float:
     p_value = anytime_p_value(z, 1.0, at[1], confidence=_TUNED_FOR, tuned_at=1.0)
     assert p_value is not None
-    return p_value
+    return p_value if state.p_value is None else min(p_value, state.p_value)
 
 
 def _claim(state: GoalState, after: Bounds, z: float) -> GoalClaim:
@@ -245,7 +258,8 @@ def _finding(
     strata: Sequence[Stratum],
     *,
     proportion: bool,
-    idle: str | None,
+    counted: bool,
+    note: str | None,
 ) -> GoalFinding:
     z = normal_score(found.statistic, found.degrees_of_freedom)
     last = state.looks[-1] if state.looks else None
@@ -261,7 +275,7 @@ def _finding(
         interval=difference(strata, proportion=proportion, critical=critical),
         relative_effect=lift.value,
         relative_interval=lift.interval,
-        counted=idle is None,
+        counted=counted,
         reason="",
     )
     if last is not None:
@@ -270,7 +284,7 @@ def _finding(
         good = z if design.good == "up" else -z
         conditional, predictive = _chances(_level(design, state), _history(state.looks), good)
         finding = replace(finding, conditional_power=conditional, predictive_power=predictive)
-    return replace(finding, reason=goal_reason.sentence(finding, idle, proportion=proportion))
+    return replace(finding, reason=goal_reason.sentence(finding, note, proportion=proportion))
 
 
 def _with_looks(finding: GoalFinding, state: GoalState, last: GoalLook) -> GoalFinding:

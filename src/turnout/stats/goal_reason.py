@@ -15,11 +15,8 @@ NOT_DUE = "none is due yet"
 NOTHING_NEW = "less than half a percent of the planned units are new since the last look"
 
 
-def sentence(finding: GoalFinding, idle: str | None, *, proportion: bool) -> str:
-    """`idle` is why this was no look."""
-    parts = [_figures(finding, proportion=proportion), _seen(finding)]
-    if idle is not None:
-        parts.append(f"no look: {idle}")
+def sentence(finding: GoalFinding, note: str | None, *, proportion: bool) -> str:
+    parts = [_figures(finding, proportion=proportion), _seen(finding), note]
     return f"{_summary(finding.status)}: {', '.join(part for part in parts if part)}"
 
 
