@@ -5,7 +5,7 @@ from typing import Literal
 
 from turnout.stats.arguments import BadArgument
 
-_Method = Literal["bonferroni", "simes-hochberg", "hommel", "fdr_bh", "fdr_by"]
+_Method = Literal["bonferroni", "simes-hochberg", "hommel", "fdr_by"]
 
 
 def bonferroni(p_values: Sequence[float]) -> list[float]:
@@ -37,7 +37,14 @@ def hommel(p_values: Sequence[float]) -> list[float]:
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """The expected share of false findings among all, for the same dependence (1995)."""
-    return _adjusted(p_values, "fdr_bh")
+    # Not from statsmodels, which brings pandas into the process that serves requests.
+    _require_p_values(p_values)
+    adjusted, least = [0.0] * len(p_values), 1.0
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    for rank, index in reversed(list(enumerate(order, start=1))):
+        least = min(least, len(p_values) / rank * p_values[index])
+        adjusted[index] = least
+    return adjusted
 
 
 def benjamini_yekutieli(p_values: Sequence[float]) -> list[float]:
