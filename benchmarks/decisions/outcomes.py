@@ -18,13 +18,14 @@ Statistic = Callable[[Paths], Matrix]
 class Rule:
     """Stop at the first look at which the statistic lies beyond its bound of that look.
 
-    Harm lies below -upper, and futility, where a rule has it, at or below `futility`.
+    Harm lies below -upper, and futility, where a rule has it, at or below a bound that may depend
+    on the data.
     """
 
     name: str
     statistic: Statistic
     upper: Vector
-    futility: Vector | None = None
+    futility: Callable[[Paths], Matrix | Vector] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ def ends(rule: Rule, paths: Paths) -> Ends:
     win, harm = statistic >= rule.upper, statistic <= -rule.upper
     over = win | harm
     if rule.futility is not None:
-        over |= statistic <= rule.futility
+        over |= statistic <= rule.futility(paths)
     over[:, -1] = True
     look = over.argmax(axis=1)
     row = np.arange(len(look))

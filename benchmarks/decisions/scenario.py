@@ -13,6 +13,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from turnout.stats.totals import UnitTotals
+
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
 
@@ -100,6 +102,17 @@ def in_chunks(seed: int, *, looks: int, effect: float, replications: int) -> Ite
 
 def replications_at(looks: int) -> int:
     return REPLICATIONS if looks < 400 else REPLICATIONS_AT_400
+
+
+def pooled_z(x: Matrix, y: Matrix, n: Vector, m: Vector) -> Matrix:
+    """Of y of m against x of n events, as if each came from a user of its own."""
+    rate = (x + y) / (n + m)
+    return _standardised(y / m - x / n, rate * (1 - rate) * (1 / n + 1 / m))
+
+
+def converted(units: float, successes: float) -> UnitTotals:
+    """Users of one event each."""
+    return UnitTotals(units=int(units), n=units, n2=units, x=successes, x2=successes, xn=successes)
 
 
 def _standardised(difference: Matrix, variance: Matrix) -> Matrix:
