@@ -21,11 +21,12 @@ def find(
     with a chance of at most `alpha`. An arm is None before its first prediction.
     """
     try:
-        if guardrail.quantile is None:
-            return _find_ratio(guardrail, candidate, baseline, alpha=alpha)
-        return _find_quantile(guardrail, guardrail.quantile, candidate, baseline, alpha=alpha)
+        if guardrail.quantile is not None:
+            return _find_quantile(guardrail, guardrail.quantile, candidate, baseline, alpha=alpha)
+        arms = (totals(guardrail.metric, arm) for arm in (candidate, baseline))
+        return find_ratio(guardrail, *arms, alpha=alpha)
     except (ValueError, ArithmeticError) as error:
-        return _broken(guardrail, error)
+        return broken(guardrail, error)
 
 
 def recorded_as(metric: str) -> str:
@@ -40,29 +41,36 @@ def totals(metric: str, arm: ArmEvidence | None) -> UnitTotals:
     return recorded if recorded_as(metric) == metric else recorded.complement()
 
 
-def _find_ratio(
+def find_ratio(
     guardrail: Guardrail,
-    candidate: ArmEvidence | None,
-    baseline: ArmEvidence | None,
+    candidate: UnitTotals,
+    baseline: UnitTotals,
     *,
     alpha: float,
+    critical: float | None = None,
 ) -> Finding:
-    """The boundary is tightest at `min_samples`, where the first pass may be given."""
+    """Judge the totals of the guardrail's metric, which is no quantile.
+
+    The boundary is tightest at `min_samples`, where the first pass may be given. A `critical`
+    value takes its place in showing harm: of a test whose account of alpha the caller keeps.
+    """
     proportion = guardrail.metric in PROPORTIONS
     if not guardrail.relative:
         return judge_limit(
-            totals(guardrail.metric, candidate),
+            candidate,
             limit=guardrail.limit,
             harm=guardrail.harm,
             proportion=proportion,
+            signed=guardrail.paired and not proportion,
             alpha=alpha,
             min_samples=guardrail.min_samples,
             tuned_at=guardrail.min_samples,
             proof=guardrail.proof,
+            critical=critical,
         )
     return judge_difference(
-        totals(guardrail.metric, candidate),
-        totals(guardrail.metric, baseline),
+        candidate,
+        baseline,
         margin=guardrail.limit,
         harm=guardrail.harm,
         proportion=proportion,
@@ -70,6 +78,7 @@ def _find_ratio(
         min_samples=guardrail.min_samples,
         tuned_at=guardrail.min_samples,
         proof=guardrail.proof,
+        critical=critical,
     )
 
 
@@ -102,7 +111,8 @@ def _find_quantile(
     )
 
 
-def _broken(guardrail: Guardrail, error: Exception) -> Finding:
+def broken(guardrail: Guardrail, error: Exception) -> Finding:
+    """Sums that contradict each other are an error, and never a pass."""
     return Finding(
         verdict=Verdict.ERROR,
         candidate=None,

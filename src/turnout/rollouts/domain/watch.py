@@ -1,0 +1,145 @@
+"""How a guardrail is watched through a stage: what it remembers from one look to the next."""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from turnout.observations.domain.evidence import ArmEvidence
+from turnout.observations.domain.guardrails import PROPORTIONS, Guardrail
+from turnout.observations.domain.judging import broken, find, find_ratio, totals
+from turnout.stats.finding import Finding
+from turnout.stats.guardrail import BURN_IN
+from turnout.stats.restarts import EVENTS, Restarts, Window
+from turnout.stats.score import anytime_critical
+from turnout.stats.spent_guardrail import CHANGE, SEQUENCE, SPENT, Spending
+from turnout.stats.totals import UnitTotals
+from turnout.stats.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Of one guardrail in one split. `shown` is the harm that was shown: it stays shown."""
+
+    spending: Spending = field(default_factory=Spending)
+    restarts: Restarts = field(default_factory=Restarts)
+    shown: Finding | None = None
+
+
+NOTHING: Final = Memory()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """`served` is the share of the planned time that the stage has behind it, None where none is
+    planned; `seconds` have passed since its split was set, pauses included."""
+
+    served: float | None
+    seconds: float
+
+
+def watch(
+    guardrail: Guardrail,
+    memory: Memory,
+    candidate: ArmEvidence | None,
+    baseline: ArmEvidence | None,
+    moment: Moment,
+    *,
+    alpha: float,
+) -> tuple[Finding, Memory]:
+    """Look once more: what is found now, and what to remember of it.
+
+    Over all looks of the stage an innocent candidate fails with a chance of at most `alpha`.
+    Quantiles have an exact sequence of their own, without a memory.
+    """
+    if memory.shown is not None:
+        return memory.shown, memory
+    if guardrail.quantile is not None:
+        finding = find(guardrail, candidate, baseline, alpha=alpha)
+    else:
+        try:
+            arms = _Arms.of(guardrail, candidate, baseline)
+            finding, memory = _watch_ratio(guardrail, memory, arms, moment, alpha=alpha)
+        except (ValueError, ArithmeticError) as error:
+            finding = broken(guardrail, error)
+    if finding.verdict is Verdict.FAIL:
+        memory = replace(memory, shown=finding)
+    return finding, memory
+
+
+@dataclass(frozen=True, slots=True)
+class _Arms:
+    """The totals that a guardrail rests on; without a baseline where it has an absolute limit."""
+
+    candidate: UnitTotals
+    baseline: UnitTotals | None
+
+    @classmethod
+    def of(
+        cls, guardrail: Guardrail, candidate: ArmEvidence | None, baseline: ArmEvidence | None
+    ) -> "_Arms":
+        beside = totals(guardrail.metric, baseline) if guardrail.relative else None
+        return cls(totals(guardrail.metric, candidate), beside)
+
+    @property
+    def fewest(self) -> float:
+        return min(arm.n for arm in (self.candidate, self.baseline) if arm is not None)
+
+    def find(self, guardrail: Guardrail, *, alpha: float, critical: float | None = None) -> Finding:
+        return find_ratio(
+            guardrail,
+            self.candidate,
+            self.baseline or UnitTotals(),
+            alpha=alpha,
+            critical=critical,
+        )
+
+
+def _watch_ratio(
+    guardrail: Guardrail, memory: Memory, arms: _Arms, moment: Moment, *, alpha: float
+) -> tuple[Finding, Memory]:
+    if arms.fewest < BURN_IN:
+        return arms.find(guardrail, alpha=alpha), memory
+    shares = guardrail.metric in PROPORTIONS
+    account = SEQUENCE + (0 if shares else CHANGE) + (SPENT if moment.served is None else 0)
+    critical = anytime_critical(
+        arms.candidate, arms.baseline, alpha=account * alpha, tuned_at=guardrail.min_samples
+    )
+    if moment.served is not None:
+        spending, bound = memory.spending.look(
+            arms.candidate, arms.baseline, share=moment.served, alpha=alpha
+        )
+        memory = replace(memory, spending=spending)
+        critical = critical if bound is None else min(bound, critical)
+    finding = arms.find(guardrail, alpha=alpha, critical=critical)
+    if shares and finding.verdict is not Verdict.FAIL:
+        changed = _changed(guardrail, memory.restarts, arms, alpha=alpha)
+        restarts = memory.restarts.after(arms.candidate, arms.baseline, at=moment.seconds)
+        return changed or finding, replace(memory, restarts=restarts)
+    return finding, memory
+
+
+def _changed(
+    guardrail: Guardrail, restarts: Restarts, arms: _Arms, *, alpha: float
+) -> Finding | None:
+    """Harm that what was seen since some restart shows by itself."""
+    for window in restarts.windows(arms.candidate, arms.baseline, alpha=CHANGE * alpha):
+        recent = _Arms(window.candidate, window.baseline)
+        if recent.fewest < BURN_IN or not _beyond(guardrail, window):
+            continue
+        critical = anytime_critical(
+            recent.candidate, recent.baseline, alpha=window.alpha, tuned_at=EVENTS
+        )
+        finding = recent.find(guardrail, alpha=alpha, critical=critical)
+        if finding.verdict is Verdict.FAIL:
+            reason = f"since {window.since:,.0f} s into the stage, {finding.reason}"
+            return replace(finding, reason=reason)
+    return None
+
+
+def _beyond(guardrail: Guardrail, window: Window) -> bool:
+    """Whether the estimate lies beyond the limit, without which no bound does."""
+    excess = window.candidate.x / window.candidate.n
+    if window.baseline is not None:
+        excess -= window.baseline.x / window.baseline.n
+    if guardrail.harm == "above":
+        return excess > guardrail.limit
+    return excess < (-guardrail.limit if guardrail.relative else guardrail.limit)
