@@ -60,11 +60,11 @@ _LATEST: Final = text(
         coalesce(sum(n2), 0)::bigint AS n2, coalesce(sum(x), 0) AS x,
         coalesce(sum(x2), 0) AS x2, coalesce(sum(xn), 0) AS xn
     FROM (
-        SELECT * FROM arm_total
-        WHERE model_id = :model_id AND version_id = :version_id AND metric = :metric
-            AND split_id <> 0
+        SELECT split_id FROM arm
+        WHERE model_id = :model_id AND version_id = :version_id AND split_id <> 0
         ORDER BY split_id DESC LIMIT :most
-    ) AS latest
+    ) AS latest JOIN arm_total USING (split_id)
+    WHERE model_id = :model_id AND version_id = :version_id AND metric = :metric
     """
 )
 
@@ -127,7 +127,10 @@ async def label_delay(session: AsyncSession, model_id: int, metric: str) -> Labe
 async def recent_totals(
     session: AsyncSession, model_id: int, version_id: int, metric: str
 ) -> UnitTotals:
-    """What a version adds up to over its latest splits: a rate and a variance to plan by."""
+    """What a version adds up to over its latest splits: a rate and a variance to plan by.
+
+    The same splits whatever the metric, so that one can be held against the other.
+    """
     found = await session.execute(
         _LATEST,
         {
