@@ -21,6 +21,7 @@ from benchmarks.decisions.outcomes import Rule
 from benchmarks.decisions.scenario import (
     ALPHA,
     BASELINE,
+    FEWEST_EVENTS,
     MINIMUM_EFFECT,
     UNITS,
     Matrix,
@@ -46,9 +47,6 @@ _PLANNED_RATE = BASELINE + MINIMUM_EFFECT / 2
 
 _RATES = (0.09, 0.12)
 """Pooled rates between which the centred futility bounds are interpolated: they hardly move."""
-
-_FEWEST_EVENTS = 10
-"""The product's, expected in an arm: earlier than this nothing is decided."""
 
 _EARLIEST_FUTILITY = 0.15
 
@@ -103,7 +101,7 @@ def default_profile(looks: int) -> Rule:
     def statistic(paths: Paths) -> Matrix:
         """Where a look does not count or sees too few events, nothing is found."""
         events = (paths.control + paths.treatment) / 2
-        trusted = np.minimum(events, paths.n - events) >= _FEWEST_EVENTS
+        trusted = np.minimum(events, paths.n - events) >= FEWEST_EVENTS
         return np.where(counts & trusted, paths.pooled_z, 0.0)
 
     return Rule(

@@ -27,6 +27,10 @@ EFFECTS = (0.0, MINIMUM_EFFECT, 2 * MINIMUM_EFFECT)
 ALPHA = 0.025
 """Of each side."""
 
+FEWEST_EVENTS = 10
+FEWEST_UNITS = 50
+"""Of an arm, before the product trusts the normal curve: events of either kind to be expected."""
+
 LOOKS = (5, 20, 100, 400)
 REPLICATIONS = 100_000
 REPLICATIONS_AT_400 = 40_000
