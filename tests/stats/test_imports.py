@@ -12,6 +12,11 @@ import pytest
             "numpy scipy statsmodels pandas",
             id="what judges guardrails needs the standard library only",
         ),
+        pytest.param(
+            "effect goal secondary",
+            "numpy scipy statsmodels pandas",
+            id="so does what an experiment plans and keeps, until its first look",
+        ),
     ],
 )
 def test_a_process_that_serves_requests_stays_light(modules: str, heavy: str) -> None:

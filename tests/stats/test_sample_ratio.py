@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from turnout.stats.arguments import BadArgument
-from turnout.stats.sample_ratio import chi_square, sequential
+from turnout.stats.sample_ratio import chi_square, sequential, sequential_stages
 
 
 def test_large_counts_have_pearsons_test() -> None:
@@ -55,6 +55,45 @@ def test_the_bayes_factor_is_that_of_a_beta_binomial(a: int, b: int, w: float, c
 
 def test_weights_are_shares_of_any_whole() -> None:
     assert sequential([70, 30], [70, 30]) == sequential([70, 30], [0.7, 0.3])
+
+
+class TestStages:
+    def test_their_log_bayes_factors_add(self) -> None:
+        stages = [([9_850, 150], [99, 1]), ([4_700, 5_300], [1, 1])]
+        together = sequential_stages(stages)
+        each = [sequential(observed, weights).statistic for observed, weights in stages]
+
+        assert together.statistic == pytest.approx(sum(x for x in each if x is not None))
+        assert together.degrees_of_freedom == 2
+        assert together.p_value == pytest.approx(math.exp(min(0.0, -(together.statistic or 0.0))))
+
+    def test_a_stage_goes_on_from_what_the_finished_ones_say(self) -> None:
+        first = sequential([600, 400], [1, 1])
+        assert first.statistic is not None
+        second = sequential([480, 520], [1, 1], finished=first.statistic)
+
+        together = sequential_stages([([600, 400], [1, 1]), ([480, 520], [1, 1])])
+
+        assert second.statistic == together.statistic
+        assert second.p_value == together.p_value
+
+    def test_a_split_that_changed_is_no_mismatch(self) -> None:
+        stages = [([9_900, 100], [99, 1]), ([7_500, 2_500], [3, 1]), ([5_000, 5_000], [1, 1])]
+
+        assert not sequential_stages(stages).mismatch
+        assert sequential([22_400, 7_600], [1, 1]).mismatch
+
+    def test_a_stage_without_units_says_nothing(self) -> None:
+        one = sequential_stages([([600, 400], [1, 1])])
+        more = sequential_stages([([0, 0], [9, 1]), ([600, 400], [1, 1]), ([0, 0], [1, 3])])
+
+        assert more.statistic == pytest.approx(one.statistic)
+        assert sequential_stages([]).p_value is None
+
+    def test_units_that_had_no_business_in_a_stage_condemn_all(self) -> None:
+        result = sequential_stages([([600, 1], [1, 0]), ([500, 500], [1, 1])])
+
+        assert (result.p_value, result.mismatch) == (0.0, True)
 
 
 @pytest.mark.parametrize("test", [chi_square, sequential])

@@ -24,6 +24,7 @@ from turnout.stats.sequential import (
     exit_probabilities,
     futility_boundaries,
     inflation,
+    least_beta,
     predictive_power,
     sequential_p_value,
 )
@@ -162,6 +163,16 @@ class TestOneLookAtATime:
         assert test.look(0.5 + 1e-6) is test
         assert test.look(0.4) is test
 
+    def test_spending_by_the_plan_keeps_the_true_correlation(self) -> None:
+        """Half of the units, which brought a third of the information."""
+        test = SequentialTest(alpha=0.025, spending=DEFAULT)
+        test = test.look(1 / 3, elapsed=0.5).look(1.0)
+        bounds = [look.bound or math.inf for look in test.looks]
+        exits = exit_probabilities([1 / 3, 1.0], bounds, None, 0.0)
+
+        assert exits.upper[0] == pytest.approx(DEFAULT.spent(0.5, 0.025))
+        assert sum(exits.upper) == pytest.approx(0.025)
+
     def test_after_the_final_look_nothing_is_left_to_spend(self) -> None:
         test = SequentialTest(alpha=0.025, spending=DEFAULT).look(0.5).look(0.7, final=True)
 
@@ -224,6 +235,33 @@ class TestFutility:
         assert sum(exit_probabilities(fractions, upper, lower, drift).upper) == pytest.approx(0.8)
         assert expected_size(0.0) == pytest.approx(0.683, abs=1e-3)
         assert expected_size(drift) == pytest.approx(0.730, abs=1e-3)
+
+    @pytest.mark.parametrize("drift", [1.5, 2.8, 4.0])
+    def test_for_given_information_some_beta_makes_the_bounds_meet(self, drift: float) -> None:
+        design = {"alpha": 0.025, "spending": DEFAULT, "futility": FUTILITY, "drift": drift}
+        beta = least_beta(equal(10), **design)  # type: ignore[arg-type]
+        lower = futility_boundaries(equal(10), beta=beta, **design)  # type: ignore[arg-type]
+        upper = boundaries(equal(10), alpha=0.025, spending=DEFAULT)
+
+        assert lower[-1] == pytest.approx(upper[-1], abs=1e-4)
+        assert sum(exit_probabilities(equal(10), upper, lower, drift).upper) == pytest.approx(
+            1 - beta, abs=1e-5
+        )
+
+    def test_beta_and_inflation_are_inverse(self) -> None:
+        design = {"alpha": 0.025, "spending": DEFAULT, "futility": FUTILITY}
+        factor = inflation(equal(10), beta=0.2, **design)  # type: ignore[arg-type]
+        drift = math.sqrt(factor) * (stats.norm.isf(0.025) + stats.norm.isf(0.2))
+
+        assert least_beta(equal(10), drift=drift, **design) == pytest.approx(  # type: ignore[arg-type]
+            0.2, abs=1e-6
+        )
+
+    def test_without_a_drift_all_is_missed(self) -> None:
+        design = {"alpha": 0.025, "spending": DEFAULT, "futility": FUTILITY}
+
+        assert least_beta(equal(5), drift=0.0, **design) == pytest.approx(0.975)  # type: ignore[arg-type]
+        assert least_beta(equal(5), drift=20.0, **design) == pytest.approx(1e-12)  # type: ignore[arg-type]
 
     def test_who_ignores_futility_errs_no_more_often(self) -> None:
         upper = boundaries(equal(5), alpha=0.025, spending=DEFAULT)

@@ -4,7 +4,13 @@ import pytest
 
 from tests.stats.designs import FAMILIES, OBF, POCOCK
 from turnout.stats.arguments import BadArgument
-from turnout.stats.spending import HwangShihDeCani, KimDeMets, Spending, UserSpending
+from turnout.stats.spending import (
+    Deferred,
+    HwangShihDeCani,
+    KimDeMets,
+    Spending,
+    UserSpending,
+)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=repr)
@@ -25,6 +31,8 @@ def test_all_is_spent_in_the_end_and_never_given_back(family: Spending) -> None:
         pytest.param(POCOCK, 0.2, 0.00738486, id="Pocock"),
         pytest.param(HwangShihDeCani(-4), 1 / 3, 0.00130306, id="Hwang-Shih-DeCani"),
         pytest.param(KimDeMets(2), 0.5, 0.00625, id="Kim-DeMets"),
+        pytest.param(Deferred(KimDeMets(1), until=0.3), 0.29, 0.0, id="deferred, before"),
+        pytest.param(Deferred(KimDeMets(1), until=0.3), 0.3, 0.0075, id="deferred, when due"),
         pytest.param(UserSpending((0.5, 1.0), (0.2, 1.0)), 0.75, 0.015, id="shares"),
         pytest.param(UserSpending((0.5, 1.0), (0.005, 0.025)), 0.25, 0.0025, id="levels"),
     ],

@@ -5,7 +5,7 @@ import math
 import pytest
 from scipy import stats
 
-from tests.stats.designs import POCOCK, equal
+from tests.stats.designs import DEFAULT, POCOCK, equal
 from turnout.stats.arguments import BadArgument
 from turnout.stats.sequential import boundaries, exit_probabilities
 from turnout.stats.stopped import stopped
@@ -51,6 +51,21 @@ def test_the_estimate_is_too_high_as_often_as_too_low(drift: float) -> None:
         low, high = (middle, high) if sum(exits.upper) > 0.5 else (low, middle)
 
     assert stopped(low, [0.5, 1.0], [2.5]).drift == pytest.approx(drift, abs=1e-6)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_after_a_hundred_looks_it_is_what_the_walk_under_each_drift_says(symmetric: bool) -> None:
+    fractions = equal(100)[:70]
+    upper = boundaries(fractions, alpha=0.025, spending=DEFAULT)[:-1]
+    lower = [-bound for bound in upper] if symmetric else None
+    result = stopped(2.7, fractions, upper, lower=lower)
+    floor = None if lower is None else [*lower, -math.inf]
+    for drift, share in zip(
+        [0.0, result.drift, *result.interval], [result.p_value, 0.5, 0.025, 0.975], strict=True
+    ):
+        exits = exit_probabilities(fractions, [*upper, 2.7], floor, drift)
+
+        assert sum(exits.upper) == pytest.approx(share, rel=1e-9)
 
 
 def test_missing_bounds_are_refused() -> None:
