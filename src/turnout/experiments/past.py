@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from turnout.experiments.domain.aim import Past
 from turnout.experiments.domain.metric import Metric
 from turnout.observations import history
+from turnout.stats.baseline import Baseline
 from turnout.stats.effect import per_exposed_unit
-from turnout.stats.sizing import Baseline
 
 
 async def past(

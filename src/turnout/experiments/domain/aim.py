@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from turnout.experiments.domain.plan import Plan
-from turnout.stats.sizing import Baseline, Good
+from turnout.stats.baseline import Baseline, Good
 
 LOOKS: Final = 100
 """An experiment is looked at up to two hundred times; by that, sizes differ by 0.15 %."""
