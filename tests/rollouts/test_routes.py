@@ -47,6 +47,7 @@ async def test_a_rollout_says_where_it_stands(client: AsyncClient, driver: Drive
         "weight": 5,
         "shadow": False,
         "approval": False,
+        "warm_up": "PT0S",
         "bake": "PT10M",
         "entered_at": "2026-03-02T12:00:00Z",
         "ends_at": "2026-03-02T12:10:00Z",

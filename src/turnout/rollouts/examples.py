@@ -39,6 +39,15 @@ LAUNCH: Final[Any] = {
         "summary": "Only measure: the candidate answers nobody",
         "value": {"candidate": "2.0.0", "strategy": "shadow", "promote": False},
     },
+    "at night": {
+        "summary": "At a time of your choice, after a person's approval, behind other rollouts",
+        "value": {
+            "candidate": "2.0.0",
+            "starts_at": "2026-03-02T22:00:00+01:00",
+            "start_approval": True,
+            "on_conflict": "queue",
+        },
+    },
     "replace": {
         "summary": "At once, watched for ten minutes",
         "value": {"candidate": "2.0.0", "strategy": "replace"},
@@ -46,6 +55,7 @@ LAUNCH: Final[Any] = {
 }
 PROMOTION: Final[Any] = {
     "next stage": {"value": {"reason": "looks good"}},
+    "in a freeze window": {"value": {"reason": "the fix cannot wait", "override_freeze": True}},
     "all the way": {
         "summary": "Straight to the last stage; its guardrails stay armed",
         "value": {"reason": "looks good", "full": True},
@@ -56,6 +66,32 @@ APPROVAL: Final[Any] = {"approve": {"value": {"reason": "checked with the owners
 PAUSE: Final[Any] = {"pause": {"value": {"reason": "looking into the latency"}}}
 RESUME: Final[Any] = {"resume": {"value": {"reason": "the latency is explained"}}}
 SKIP: Final[Any] = {"skip": {"value": {"reason": "the version before has a security hole"}}}
+RETRY: Final[Any] = {
+    "after an abort": {"value": {"reason": "the other team is done"}},
+    "after a rollback": {
+        "summary": "A version that was rolled back is quarantined",
+        "value": {"override_quarantine": True, "reason": "the cause was elsewhere"},
+    },
+}
+FREEZE_WINDOWS: Final[Any] = {
+    "weekends and a holiday": {
+        "value": {
+            "zone": "Europe/Berlin",
+            "weekly": [
+                {"days": ["friday"], "from": "16:00", "to": "00:00", "reason": "weekend"},
+                {"days": ["saturday", "sunday"], "from": "00:00", "to": "00:00"},
+            ],
+            "once": [
+                {
+                    "starts": "2026-12-24T00:00:00+01:00",
+                    "ends": "2026-12-27T00:00:00+01:00",
+                    "reason": "Christmas",
+                }
+            ],
+        }
+    },
+    "none": {"summary": "Lift them all", "value": {}},
+}
 ABORT: Final[Any] = {"abort": {"value": {"reason": "wrong version"}}}
 RESTORATION: Final[Any] = {
     "last proven version": {"value": {"reason": "customers complain"}},

@@ -1,20 +1,23 @@
 """Rollouts and what is written down about them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select, tuple_, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from turnout.db import among
 from turnout.errors import NotFound
 from turnout.observations import queries as observations
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import VersionRef
-from turnout.rollouts.domain.evidence import Evidence
+from turnout.rollouts.domain.evidence import Evidence, Judgement
+from turnout.rollouts.domain.freezes import FreezeWindows
 from turnout.rollouts.domain.phases import Phase
-from turnout.rollouts.domain.transitions import Event
-from turnout.rollouts.tables import Quarantine, Rollout, RolloutLook, RolloutStep
+from turnout.rollouts.domain.transitions import Event, Situation
+from turnout.rollouts.tables import FreezeCalendar, Quarantine, Rollout, RolloutLook, RolloutStep
 from turnout.traffic import queries as traffic
 
 
@@ -42,8 +45,73 @@ async def locked(session: AsyncSession, rollout_id: UUID) -> Rollout:
 async def live(session: AsyncSession, model_id: int) -> Rollout | None:
     """The one rollout of a model that is under way."""
     return await session.scalar(
-        select(Rollout).where(Rollout.model_id == model_id, Rollout.finished_at.is_(None))
+        select(Rollout).where(
+            Rollout.model_id == model_id,
+            Rollout.finished_at.is_(None),
+            Rollout.phase.not_in([phase for phase in Phase if phase.waiting]),
+        )
     )
+
+
+async def situations(
+    session: AsyncSession,
+    rollouts: Collection[Rollout],
+    judgements: Mapping[UUID, Judgement],
+    now: datetime,
+) -> dict[UUID, Situation]:
+    """What the decisions about these rollouts rest on, in at most two round trips."""
+    windows = await freeze_windows(session, {rollout.model_id for rollout in rollouts})
+    waiting = [rollout for rollout in rollouts if rollout.progress.phase.waiting]
+    ahead = await _ahead(session, waiting, now)
+    frozen = {model_id: found.frozen(now) for model_id, found in windows.items()}
+    return {
+        rollout.id: Situation(
+            plan=rollout.plan,
+            progress=rollout.progress,
+            judgement=judgements[rollout.id],
+            now=now,
+            frozen=frozen.get(rollout.model_id),
+            ahead=ahead.get(rollout.id),
+        )
+        for rollout in rollouts
+    }
+
+
+async def freeze_windows(
+    session: AsyncSession, model_ids: Collection[int]
+) -> dict[int, FreezeWindows]:
+    query = select(FreezeCalendar.model_id, FreezeCalendar.windows)
+    rows = await session.execute(query.where(among(FreezeCalendar.model_id, model_ids)))
+    return {row.model_id: row.windows for row in rows}
+
+
+async def _ahead(
+    session: AsyncSession, waiting: Collection[Rollout], now: datetime
+) -> dict[UUID, UUID]:
+    """For each of these, the rollout of its model under way, or the first that waits before it.
+
+    A rollout whose time has not come holds up none that was asked for later.
+    """
+    if not waiting:
+        return {}
+    models = {rollout.model_id for rollout in waiting}
+    query = select(Rollout).where(Rollout.finished_at.is_(None), among(Rollout.model_id, models))
+    unfinished = sorted(
+        await session.scalars(query), key=lambda other: (other.progress.phase.waiting, other.seq)
+    )
+    found = {
+        rollout.id: next((o.id for o in unfinished if _goes_before(o, rollout, now)), None)
+        for rollout in waiting
+    }
+    return {waits: other for waits, other in found.items() if other is not None}
+
+
+def _goes_before(other: Rollout, rollout: Rollout, now: datetime) -> bool:
+    if other.model_id != rollout.model_id or other.id == rollout.id:
+        return False
+    if other.progress.phase.live:
+        return True
+    return other.seq < rollout.seq and other.progress.entered_at <= now
 
 
 async def rollouts(
@@ -106,6 +174,24 @@ async def newest_steps(
     keys = [(rollout.id, rollout.step) for rollout in rollouts]
     query = select(RolloutStep).where(tuple_(RolloutStep.rollout_id, RolloutStep.step).in_(keys))
     return {step.rollout_id: step for step in await session.scalars(query)}
+
+
+async def shadow_step(session: AsyncSession, rollout: Rollout) -> RolloutStep | None:
+    """The first step under the newest split in which the candidate was a shadow."""
+    stages = [index for index, stage in enumerate(rollout.plan.stages) if stage.shadow]
+    terminal = [phase for phase in Phase if phase.terminal]
+    query = (
+        select(RolloutStep)
+        .where(
+            RolloutStep.rollout_id == rollout.id,
+            RolloutStep.stage.in_(stages),
+            RolloutStep.to_phase.not_in(terminal),
+            RolloutStep.split_id.is_not(None),
+        )
+        .order_by(RolloutStep.split_id.desc(), RolloutStep.step)
+        .limit(1)
+    )
+    return await session.scalar(query)
 
 
 async def rollbacks(

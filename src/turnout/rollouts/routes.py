@@ -1,28 +1,25 @@
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Body, Path, Query
 
 from turnout import http
-from turnout.errors import Unprocessable
-from turnout.http import Actor, Listing, Now, Page, Paging, Session
+from turnout.http import Actor, Listing, Now, Paging, Session
 from turnout.problems import problems
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelNotFound, VersionNotFound
 from turnout.rollouts import examples, queries
-from turnout.rollouts.commands.restore import NoProvenVersion, restore
-from turnout.rollouts.commands.start import Quarantined, RolloutUnderWay, start
-from turnout.rollouts.domain.orders import Restoration
+from turnout.rollouts.commands.refusals import Quarantined, RolloutUnderWay
+from turnout.rollouts.commands.start import start
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Launch
+from turnout.rollouts.paging import number
 from turnout.rollouts.queries import RolloutNotFound
 from turnout.rollouts.schemas import (
     LookView,
-    RollbackView,
     RolloutView,
     StepView,
     look_view,
-    rollback_views,
     rollout_view,
     rollout_views,
     step_view,
@@ -32,7 +29,6 @@ router = http.router("rollouts")
 
 Named = Annotated[str, Path(examples=["fraud-detection"])]
 Identified = Annotated[UUID, Path(description="The rollout's `id`")]
-LARGEST_NUMBER: Final = 2**63 - 1
 
 
 @router.post(
@@ -76,7 +72,7 @@ async def list_rollouts(
         model_id=None if model is None else (await registry.model(session, model)).id,
         phase=phase,
         limit=page.limit + 1,
-        before=_number(page),
+        before=number(page),
     )
     return Listing(
         items=await rollout_views(session, rows[: page.limit], now),
@@ -99,9 +95,7 @@ async def show_rollout(rollout_id: Identified, session: Session, now: Now) -> Ro
 async def show_history(rollout_id: Identified, session: Session, page: Paging) -> Listing[StepView]:
     """Every step in the order taken: who or what decided, why, and on which evidence."""
     await queries.rollout(session, rollout_id)
-    rows = await queries.history(
-        session, rollout_id, limit=page.limit + 1, after=_number(page) or 0
-    )
+    rows = await queries.history(session, rollout_id, limit=page.limit + 1, after=number(page) or 0)
     return Listing(
         items=[step_view(row) for row in rows[: page.limit]],
         next_cursor=page.cursor(rows, lambda row: (row.step,)),
@@ -122,56 +116,8 @@ async def show_evidence(
     how many events it rests on. Nothing here is ever changed or overwritten.
     """
     await queries.rollout(session, rollout_id)
-    rows = await queries.looks(session, rollout_id, limit=page.limit + 1, before=_number(page))
+    rows = await queries.looks(session, rollout_id, limit=page.limit + 1, before=number(page))
     return Listing(
         items=[look_view(row) for row in rows[: page.limit]],
         next_cursor=page.cursor(rows, lambda row: (row.id,)),
-    )
-
-
-@router.post(
-    "/models/{model}/rollback",
-    summary="Go back to an earlier version",
-    responses=problems(ModelNotFound, NoProvenVersion),
-)
-async def rollback_model(
-    model: Named,
-    body: Annotated[Restoration, Body(openapi_examples=examples.RESTORATION)],
-    session: Session,
-    actor: Actor,
-    now: Now,
-) -> RolloutView:
-    """Takes the version that answers now off the road, whether or not a rollout is under way.
-
-    A rollout under way is rolled back to its baseline. Otherwise all traffic goes at once to
-    `to_version`, or, without it, to the version that last succeeded in a rollout and was not
-    taken off the road since. What leaves is quarantined. Answers the rollout that did it.
-    """
-    return await rollout_view(
-        session, await restore(session, model, body, actor=actor, now=now), now
-    )
-
-
-@router.get(
-    "/models/{model}/rollbacks", summary="Past rollbacks", responses=problems(ModelNotFound)
-)
-async def list_rollbacks(model: Named, session: Session, page: Paging) -> Listing[RollbackView]:
-    """Every time a version of this model was taken off the road, newest first: when, by whom or
-    by which guardrail, and to which version."""
-    found = await registry.model(session, model)
-    rows = await queries.rollbacks(session, found.id, limit=page.limit + 1, before=_number(page))
-    return Listing(
-        items=await rollback_views(session, rows[: page.limit]),
-        next_cursor=page.cursor(rows, lambda row: (row[1].seq,)),
-    )
-
-
-def _number(page: Page) -> int | None:
-    match page.after:
-        case None:
-            return None
-        case (int(number),) if 0 <= number <= LARGEST_NUMBER:
-            return number
-    raise Unprocessable(
-        "cursor is not of this list: use `next_cursor` of the page before", field="query.cursor"
     )

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,7 +20,10 @@ from turnout.rollouts.domain.transitions import Event, Hold, Situation, decide
 from turnout.rollouts.tables import Rollout, RolloutLook, RolloutStep
 from turnout.stats.verdict import Verdict
 
-NOT_LOOKED_AT = Judgement(verdict=Verdict.NO_DATA, reason="nobody has looked at this stage yet")
+ZERO: Final = timedelta()
+NOT_LOOKED_AT: Final = Judgement(
+    verdict=Verdict.NO_DATA, reason="nobody has looked at this stage yet"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,7 @@ class StageView:
     weight: Weight
     shadow: bool
     approval: bool
+    warm_up: Duration
     bake: Duration
     entered_at: datetime
     ends_at: datetime | None
@@ -46,7 +51,8 @@ class RolloutView:
 
     `weight` is the candidate's share of the traffic now, in percent. `reason` is that of the last
     step, `waiting_for` says what the next one waits for, and `findings` is what each guardrail
-    said when a verdict last changed.
+    said when a verdict last changed. `starts_at` is when a rollout that is scheduled may begin,
+    `retries` the rollout whose plan this one runs again.
     """
 
     id: UUID
@@ -63,7 +69,9 @@ class RolloutView:
     pause: Pause | None
     findings: tuple[Judged, ...]
     plan: Plan
+    starts_at: datetime | None
     restores: bool
+    retries: UUID | None
     created_by: str
     created_at: datetime
     finished_at: datetime | None
@@ -121,28 +129,31 @@ async def rollout_view(session: AsyncSession, rollout: Rollout, now: datetime) -
 async def rollout_views(
     session: AsyncSession, rollouts: Sequence[Rollout], now: datetime
 ) -> list[RolloutView]:
-    """Three statements however many rollouts there are."""
+    """A handful of statements however many rollouts there are."""
     versions = await _versions(session, rollouts)
     steps = await queries.newest_steps(session, rollouts)
     looks = await queries.newest_looks(session, [rollout.id for rollout in rollouts])
+    judgements = {found.id: _judgement(found, looks.get(found.id)) for found in rollouts}
+    situations = await queries.situations(session, rollouts, judgements, now)
     return [
-        _view(rollout, versions, steps[rollout.id], looks.get(rollout.id), now)
-        for rollout in rollouts
+        _view(rollout, versions, steps[rollout.id], situations[rollout.id]) for rollout in rollouts
     ]
 
 
+def _judgement(rollout: Rollout, look: RolloutLook | None) -> Judgement:
+    """The newest one of what the rollout is doing now, or of what it ended with."""
+    progress = rollout.progress
+    if look is None:
+        return NOT_LOOKED_AT
+    current = look.progress.split_id == progress.split_id
+    return look.judgement if current or progress.phase.terminal else NOT_LOOKED_AT
+
+
 def _view(
-    rollout: Rollout,
-    versions: dict[int, VersionRef],
-    step: RolloutStep,
-    look: RolloutLook | None,
-    now: datetime,
+    rollout: Rollout, versions: dict[int, VersionRef], step: RolloutStep, at: Situation
 ) -> RolloutView:
-    plan, progress = rollout.plan, rollout.progress
-    current = look is not None and look.progress.split_id == progress.split_id
-    known = look is not None and (current or progress.phase.terminal)
-    judgement = look.judgement if look is not None and known else NOT_LOOKED_AT
-    decision = decide(Situation(plan=plan, progress=progress, judgement=judgement, now=now))
+    plan, progress, judgement = at.plan, at.progress, at.judgement
+    decision = decide(at)
     waits = isinstance(decision, Hold) and not progress.phase.terminal
     candidate = versions[rollout.candidate_id]
     return RolloutView(
@@ -160,7 +171,9 @@ def _view(
         pause=progress.pause,
         findings=judgement.findings,
         plan=plan,
+        starts_at=progress.entered_at if progress.phase is Phase.SCHEDULED else None,
         restores=rollout.restores,
+        retries=rollout.retries,
         created_by=rollout.created_by,
         created_at=rollout.created_at,
         finished_at=rollout.finished_at,
@@ -176,9 +189,10 @@ def _stage_view(rollout: Rollout) -> StageView:
         weight=stage.weight,
         shadow=stage.shadow,
         approval=stage.approval,
+        warm_up=stage.warm_up,
         bake=stage.bake,
         entered_at=progress.entered_at,
-        ends_at=progress.ends(stage.bake),
+        ends_at=progress.ends(stage.bake + (stage.warm_up if progress.warming else ZERO)),
     )
 
 

@@ -15,7 +15,8 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from turnout.db import Base, Json
-from turnout.rollouts.domain.evidence import Evidence, Judgement
+from turnout.rollouts.domain.evidence import Evidence, Judgement, Sequences
+from turnout.rollouts.domain.freezes import FreezeWindows
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Plan
 from turnout.rollouts.domain.progress import Progress
@@ -23,6 +24,7 @@ from turnout.rollouts.domain.transitions import Event
 from turnout.stats.verdict import Verdict
 
 _TERMINAL = ", ".join(f"'{phase}'" for phase in Phase if phase.terminal)
+_WAITING = ", ".join(f"'{phase}'" for phase in Phase if phase.waiting)
 
 
 def _word(kind: type[StrEnum]) -> Enum:
@@ -50,7 +52,7 @@ class Rollout(Base):
             "uq_rollout_live",
             "model_id",
             unique=True,
-            postgresql_where=text("finished_at IS NULL"),
+            postgresql_where=text(f"finished_at IS NULL AND phase NOT IN ({_WAITING})"),
         ),
         Index(None, "model_id", "seq"),
         CheckConstraint(f"(finished_at IS NULL) = (phase NOT IN ({_TERMINAL}))", name="finished"),
@@ -71,11 +73,15 @@ class Rollout(Base):
     step: Mapped[int]
     seen: Mapped[tuple[Verdict, ...]] = mapped_column(Json(tuple[Verdict, ...]))
     """The verdicts of the newest look that was stored."""
+    sequences: Mapped[Sequences] = mapped_column(Json(Sequences))
+    """What the looks at the present split so far leave to the next one."""
     fence: Mapped[int] = mapped_column(BigInteger)
     due_at: Mapped[datetime]
     lease_until: Mapped[datetime | None]
     restores: Mapped[bool]
     """It puts an earlier version back at once; what it takes off the road is its baseline."""
+    retries: Mapped[UUID | None] = mapped_column(ForeignKey("rollout.id"))
+    """The rollout whose plan this one runs again."""
     reason: Mapped[str | None]
     created_by: Mapped[str]
     created_at: Mapped[datetime]
@@ -83,7 +89,8 @@ class Rollout(Base):
 
 
 class RolloutLook(Base):
-    """What was seen and how it was judged: the same evidence leads to the same judgement again.
+    """What was seen and how it was judged: the same evidence leads to the same judgement again,
+    with `sequences`, which the looks before had left.
 
     Written with every step, and whenever a verdict differs from the look before; never changed.
     """
@@ -96,6 +103,7 @@ class RolloutLook(Base):
     at: Mapped[datetime]
     progress: Mapped[Progress] = mapped_column(Json(Progress))
     evidence: Mapped[Evidence] = mapped_column(Json(Evidence))
+    sequences: Mapped[Sequences] = mapped_column(Json(Sequences))
     judgement: Mapped[Judgement] = mapped_column(Json(Judgement))
 
 
@@ -117,6 +125,18 @@ class RolloutStep(Base):
     at: Mapped[datetime]
     split_id: Mapped[int | None] = mapped_column(BigInteger)
     look_id: Mapped[int | None] = mapped_column(ForeignKey(RolloutLook.id))
+
+
+class FreezeCalendar(Base):
+    """When the rollouts of a model hold."""
+
+    __tablename__ = "freeze_calendar"
+
+    model_id: Mapped[int] = mapped_column(
+        ForeignKey("model.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    windows: Mapped[FreezeWindows] = mapped_column(Json(FreezeWindows))
+    updated_at: Mapped[datetime]
 
 
 class Quarantine(Base):

@@ -8,8 +8,10 @@ from turnout.http import Actor, Now, Session
 from turnout.problems import problems
 from turnout.rollouts import examples
 from turnout.rollouts.commands import order
-from turnout.rollouts.domain.orders import Emergency, Order, Promotion
-from turnout.rollouts.domain.verbs import StageMoved
+from turnout.rollouts.commands.refusals import Quarantined, RolloutUnderWay
+from turnout.rollouts.commands.retry import NothingToRetry, retry
+from turnout.rollouts.domain.orders import Advance, Emergency, Order, Promotion, Retry
+from turnout.rollouts.domain.verbs import InFreezeWindow, StageMoved
 from turnout.rollouts.queries import RolloutNotFound
 from turnout.rollouts.schemas import RolloutView, rollout_view
 
@@ -17,25 +19,28 @@ router = http.router("rollouts")
 
 Identified = Annotated[UUID, Path(description="The rollout's `id`")]
 NOTHING_SAID: Final = Order()
+GO_ON: Final = Advance()
+ONCE_MORE: Final = Retry()
 NEXT_STAGE: Final = Promotion()
 
 
 @router.post(
     "/rollouts/{rollout_id}/approve",
     summary="Approve a stage that waits for it",
-    responses=problems(RolloutNotFound, StageMoved),
+    responses=problems(RolloutNotFound, StageMoved, InFreezeWindow),
 )
 async def approve_rollout(
     rollout_id: Identified,
     session: Session,
     actor: Actor,
     now: Now,
-    body: Annotated[Order, Body(openapi_examples=examples.APPROVAL)] = NOTHING_SAID,
+    body: Annotated[Advance, Body(openapi_examples=examples.APPROVAL)] = GO_ON,
 ) -> RolloutView:
     """Lets a rollout in phase `awaiting_approval` go on to its next stage.
 
     The approval is the last gate: it is refused, with what is still missing, before the bake time
-    is over and the guardrails have passed.
+    is over and the guardrails have passed, and in a freeze window unless `override_freeze` is set,
+    with a reason.
     """
     rollout = await order.approve(session, rollout_id, body, actor=actor, now=now)
     return await rollout_view(session, rollout, now)
@@ -85,7 +90,7 @@ async def resume_rollout(
 @router.post(
     "/rollouts/{rollout_id}/promote",
     summary="Promote by hand",
-    responses=problems(RolloutNotFound, StageMoved),
+    responses=problems(RolloutNotFound, StageMoved, InFreezeWindow),
 )
 async def promote_rollout(
     rollout_id: Identified,
@@ -100,7 +105,8 @@ async def promote_rollout(
     With `"full": true`, goes straight to the last stage, where the guardrails watch the candidate
     at 100 % for its bake time. Send `expected_stage` (the `stage.index` you are looking at) to be
     refused, instead of skipping a stage you have not seen, when the rollout has moved on
-    meanwhile. Refused while a guardrail fails.
+    meanwhile. Refused while a guardrail fails, and in a freeze window unless `override_freeze` is
+    set, with a reason.
     """
     rollout = await order.promote(session, rollout_id, body, actor=actor, now=now)
     return await rollout_view(session, rollout, now)
@@ -168,4 +174,28 @@ async def rollback_rollout(
     the rollout has succeeded already, use `POST /models/{model}/rollback`.
     """
     rollout = await order.roll_back(session, rollout_id, body, actor=actor, now=now)
+    return await rollout_view(session, rollout, now)
+
+
+@router.post(
+    "/rollouts/{rollout_id}/retry",
+    status_code=201,
+    summary="Try again",
+    responses=problems(RolloutNotFound, NothingToRetry, RolloutUnderWay, Quarantined),
+)
+async def retry_rollout(
+    rollout_id: Identified,
+    session: Session,
+    actor: Actor,
+    now: Now,
+    body: Annotated[Retry, Body(openapi_examples=examples.RETRY)] = ONCE_MORE,
+) -> RolloutView:
+    """Starts a new rollout of the same version by the same plan, from its first stage: nothing
+    that was seen before counts again.
+
+    For a rollout that was rolled back or aborted, or that failed. A version that was rolled back
+    is quarantined, so `override_quarantine` and a reason are needed. Answers the new rollout,
+    whose `retries` is the id of the one before.
+    """
+    rollout = await retry(session, rollout_id, body, actor=actor, now=now)
     return await rollout_view(session, rollout, now)

@@ -26,10 +26,12 @@ def upgrade() -> None:
         ),
         sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("seen", postgresql.JSONB(), nullable=False),
+        sa.Column("sequences", postgresql.JSONB(), nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("restores", sa.Boolean(), nullable=False),
+        sa.Column("retries", sa.Uuid(), nullable=True),
         sa.Column("reason", sa.String(), nullable=True),
         sa.Column("created_by", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -45,6 +47,7 @@ def upgrade() -> None:
             ["candidate_id"], ["version.id"], name=op.f("fk_rollout_candidate_id")
         ),
         sa.ForeignKeyConstraint(["model_id"], ["model.id"], name=op.f("fk_rollout_model_id")),
+        sa.ForeignKeyConstraint(["retries"], ["rollout.id"], name=op.f("fk_rollout_retries")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_rollout")),
         sa.UniqueConstraint("seq", name=op.f("uq_rollout_seq")),
         postgresql_with={"fillfactor": 70},
@@ -55,7 +58,20 @@ def upgrade() -> None:
         "rollout",
         ["model_id"],
         unique=True,
-        postgresql_where=sa.text("finished_at IS NULL"),
+        postgresql_where=sa.text("finished_at IS NULL AND phase NOT IN ('draft', 'scheduled')"),
+    )
+    op.create_table(
+        "freeze_calendar",
+        sa.Column("model_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("windows", postgresql.JSONB(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["model_id"],
+            ["model.id"],
+            name=op.f("fk_freeze_calendar_model_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("model_id", name=op.f("pk_freeze_calendar")),
     )
     op.create_table(
         "quarantine",
@@ -81,6 +97,7 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("progress", postgresql.JSONB(), nullable=False),
         sa.Column("evidence", postgresql.JSONB(), nullable=False),
+        sa.Column("sequences", postgresql.JSONB(), nullable=False),
         sa.Column("judgement", postgresql.JSONB(), nullable=False),
         sa.ForeignKeyConstraint(
             ["rollout_id"], ["rollout.id"], name=op.f("fk_rollout_look_rollout_id")

@@ -15,10 +15,10 @@ from turnout.registry import commands as registry
 from turnout.registry.domain.version import VersionRef
 from turnout.registry.queries import versions_by_id
 from turnout.rollouts import queries
-from turnout.rollouts.domain.evidence import Evidence, Judgement, judge
+from turnout.rollouts.domain.evidence import Evidence, Judgement, Sequences, judge
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Plan
-from turnout.rollouts.domain.progress import Progress, exposure
+from turnout.rollouts.domain.progress import Progress, exposure, moves_traffic
 from turnout.rollouts.domain.traffic import variants
 from turnout.rollouts.domain.transitions import Situation, Transition
 from turnout.rollouts.tables import Quarantine, Rollout, RolloutLook, RolloutStep
@@ -28,10 +28,11 @@ from turnout.traffic.domain.split import Owner, OwnerKind, Spread
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """The evidence of one moment, and what the guardrails say to it."""
+    """The evidence of one moment, what is said to it, and what that leaves to the next look."""
 
     evidence: Evidence
     judgement: Judgement
+    sequences: Sequences
 
 
 async def look_at(
@@ -39,19 +40,22 @@ async def look_at(
 ) -> dict[UUID, Look]:
     """Judge every rollout, in one round trip."""
     found = await queries.evidence(session, rollouts)
-    return {
-        rollout.id: Look(
-            evidence=found[rollout.id],
-            judgement=judge(rollout.plan, rollout.progress, found[rollout.id], now),
-        )
-        for rollout in rollouts
-    }
+    return {rollout.id: _look(rollout, found[rollout.id], now) for rollout in rollouts}
 
 
-def situation(rollout: Rollout, look: Look, now: datetime) -> Situation:
-    return Situation(
-        plan=rollout.plan, progress=rollout.progress, judgement=look.judgement, now=now
-    )
+def _look(rollout: Rollout, evidence: Evidence, now: datetime) -> Look:
+    judgement, sequences = judge(rollout.plan, rollout.progress, evidence, rollout.sequences, now)
+    return Look(evidence=evidence, judgement=judgement, sequences=sequences)
+
+
+async def situations(
+    session: AsyncSession,
+    rollouts: Collection[Rollout],
+    looks: Mapping[UUID, Look],
+    now: datetime,
+) -> dict[UUID, Situation]:
+    judgements = {rollout_id: look.judgement for rollout_id, look in looks.items()}
+    return await queries.situations(session, rollouts, judgements, now)
 
 
 async def apply(
@@ -70,20 +74,24 @@ async def apply(
     """
     change = await _change(session, rollout, transition, actor=actor, now=now)
     look_id = None
-    if look is not None:
+    if look is not None and rollout.progress.phase.live:
         row = look_row(rollout, look, now)
         session.add(row)
         await session.flush()
         look_id = row.id
     before, progress = rollout.progress, transition.progress
-    if progress.split_id is None:
-        progress = await _set_traffic(session, change, progress)
+    if moves_traffic(before, progress):
+        if progress.split_id is None:
+            progress = await _set_traffic(session, change, progress)
+        if progress.phase.terminal:
+            await _finish(session, change, progress)
     if progress.phase.terminal:
-        await _finish(session, change, progress)
         rollout.finished_at = now
     rollout.progress = progress
     same_split = progress.split_id == before.split_id
-    rollout.seen = look.judgement.verdicts if look is not None and same_split else ()
+    going_on = look if same_split else None
+    rollout.seen = going_on.judgement.verdicts if going_on else ()
+    rollout.sequences = going_on.sequences if going_on else Sequences()
     rollout.step += 1
     rollout.fence += 1
     rollout.due_at = now
@@ -93,12 +101,14 @@ async def apply(
 
 
 def look_row(rollout: Rollout, look: Look, now: datetime) -> RolloutLook:
+    """To store a look, before the rollout remembers it."""
     limits = rollout.plan.limits(rollout.progress.stage)
     return RolloutLook(
         rollout_id=rollout.id,
         at=now,
         progress=rollout.progress,
         evidence=look.evidence.on(limits),
+        sequences=rollout.sequences,
         judgement=look.judgement,
     )
 

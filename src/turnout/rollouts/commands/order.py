@@ -7,15 +7,15 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.rollouts import queries
-from turnout.rollouts.commands.apply import apply, look_at, situation
+from turnout.rollouts.commands.apply import apply, look_at, situations
 from turnout.rollouts.domain import verbs
-from turnout.rollouts.domain.orders import Emergency, Order, Promotion
+from turnout.rollouts.domain.orders import Advance, Emergency, Order, Promotion
 from turnout.rollouts.domain.transitions import Situation, Transition
 from turnout.rollouts.tables import Rollout
 
 
 async def approve(
-    session: AsyncSession, rollout_id: UUID, order: Order, *, actor: str, now: datetime
+    session: AsyncSession, rollout_id: UUID, order: Advance, *, actor: str, now: datetime
 ) -> Rollout:
     return await _obey(
         session, rollout_id, lambda at: verbs.approve(at, order), actor=actor, now=now
@@ -73,8 +73,8 @@ async def _obey(
     now: datetime,
 ) -> Rollout:
     rollout = await queries.locked(session, rollout_id)
-    look = (await look_at(session, [rollout], now))[rollout.id]
-    transition = verb(situation(rollout, look, now))
-    if transition is not None:
-        await apply(session, rollout, transition, look, actor=actor, now=now)
+    looks = await look_at(session, [rollout], now)
+    at = (await situations(session, [rollout], looks, now))[rollout.id]
+    if (transition := verb(at)) is not None:
+        await apply(session, rollout, transition, looks[rollout.id], actor=actor, now=now)
     return rollout

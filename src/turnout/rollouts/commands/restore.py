@@ -12,7 +12,8 @@ from turnout.registry.domain.version import ModelRef, VersionRef
 from turnout.rollouts import queries
 from turnout.rollouts.commands import order
 from turnout.rollouts.commands.apply import apply
-from turnout.rollouts.commands.start import Quarantined, lock, open_rollout
+from turnout.rollouts.commands.refusals import Quarantined
+from turnout.rollouts.commands.start import lock, open_rollout
 from turnout.rollouts.domain import transitions
 from turnout.rollouts.domain.orders import Order, Restoration
 from turnout.rollouts.domain.plan import Plan, Stage, Strategy

@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -7,107 +6,150 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.access.commands import audit
-from turnout.errors import Conflict
 from turnout.observations.domain.prediction import uuid7
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelRef, VersionRef
 from turnout.rollouts import queries
+from turnout.rollouts.commands import order
 from turnout.rollouts.commands.apply import apply
+from turnout.rollouts.commands.refusals import (
+    CandidateIsBaseline,
+    FrozenNow,
+    NothingBeside,
+    NothingToMirror,
+    Quarantined,
+    RolloutUnderWay,
+    SeveralServe,
+)
 from turnout.rollouts.domain import transitions
-from turnout.rollouts.domain.plan import Launch, Plan
-from turnout.rollouts.domain.transitions import Event
-from turnout.rollouts.tables import Quarantine, Rollout
+from turnout.rollouts.domain.evidence import Sequences
+from turnout.rollouts.domain.orders import Order
+from turnout.rollouts.domain.phases import Phase
+from turnout.rollouts.domain.plan import START_APPROVAL, Launch, OnConflict, Plan
+from turnout.rollouts.domain.progress import Progress
+from turnout.rollouts.domain.transitions import Event, Transition
+from turnout.rollouts.tables import Rollout
 from turnout.traffic.domain.split import check_servable
 
 LOCK: Final = 0x726F
 """Keeps this slice's advisory locks apart from other uses of them in the same database."""
 
 
-class RolloutUnderWay(Conflict):
-    def __init__(self, model: ModelRef, live: Rollout) -> None:
-        super().__init__(
-            f"{model.name} has a rollout under way ({live.progress.phase}): abort it or let it"
-            f" finish first",
-            model=model.name,
-            rollout=str(live.id),
-            phase=live.progress.phase,
-        )
-
-
-class CandidateIsBaseline(Conflict):
-    def __init__(self, candidate: VersionRef) -> None:
-        super().__init__(
-            f"{candidate.version} cannot be rolled out against itself: name a candidate other"
-            f" than the version that answers now, or another baseline",
-            candidate=candidate.version,
-        )
-
-
-class SeveralServe(Conflict):
-    def __init__(self, model: ModelRef, serving: Sequence[VersionRef]) -> None:
-        versions = [version.version for version in serving]
-        super().__init__(
-            f"{' and '.join(versions)} share the traffic of {model.name}: name the baseline that"
-            f" is to answer beside the candidate",
-            model=model.name,
-            serving=versions,
-        )
-
-
-class Quarantined(Conflict):
-    def __init__(self, version: VersionRef, quarantine: Quarantine) -> None:
-        super().__init__(
-            f"{version.version} was taken off the road on {quarantine.since:%Y-%m-%d %H:%M} UTC"
-            f" ({quarantine.reason}): to start it again all the same, set override_quarantine and"
-            f" give a reason",
-            version=version.version,
-            since=quarantine.since.isoformat(),
-            rollout=str(quarantine.rollout_id),
-        )
-
-
-class NothingToMirror(Conflict):
-    def __init__(self, model: ModelRef) -> None:
-        super().__init__(
-            f"no version of {model.name} answers yet, so there is no traffic to mirror: roll out"
-            f" a first version, or leave out promote: false",
-            model=model.name,
-        )
-
-
 async def start(
-    session: AsyncSession, model_name: str, launch: Launch, *, actor: str, now: datetime
+    session: AsyncSession,
+    model_name: str,
+    launch: Launch,
+    *,
+    actor: str,
+    now: datetime,
+    retries: UUID | None = None,
 ) -> Rollout:
-    """Open a rollout and put its first stage into force.
+    """Open a rollout and put its first stage into force, now or when its time has come.
 
     A model's first version has nothing to be compared with: it goes live at once, without
     analysis, whatever the plan, and its history says so.
     """
     model = await registry.model(session, model_name)
     await lock(session, model)
-    if (live := await queries.live(session, model.id)) is not None:
+    plan = launch.plan()
+    live = await queries.live(session, model.id)
+    later = launch.starts_at if launch.starts_at and launch.starts_at > now else None
+    if live is not None and plan.on_conflict is OnConflict.REJECT and later is None:
         raise RolloutUnderWay(model, live)
     candidate = await registry.version(session, model.id, launch.candidate)
-    baseline = await _baseline(session, model, launch.baseline)
+    named = launch.baseline
+    baseline = await registry.version(session, model.id, named) if named is not None else None
+    await _check_quarantine(session, candidate, launch, actor=actor, now=now)
+    rollout = await open_rollout(
+        session,
+        plan,
+        candidate,
+        baseline,
+        reason=launch.reason,
+        actor=actor,
+        now=now,
+        retries=retries,
+    )
+    if later is not None or (live is not None and plan.on_conflict is OnConflict.QUEUE):
+        check_servable(candidate)
+        reason = launch.reason or f"{plan.strategy} of {candidate.version} asked for"
+        scheduled = transitions.schedule(later or now, reason)
+        await apply(session, rollout, scheduled, None, actor=actor, now=now)
+    else:
+        await _check_free(session, model, launch, now)
+        await begin(session, rollout, actor=actor, now=now)
+    return rollout
+
+
+async def begin(
+    session: AsyncSession, rollout: Rollout, *, actor: str, now: datetime
+) -> Transition | None:
+    """Put the first stage of a rollout into force; None when another one still goes before it.
+
+    The baseline is the version that answers at this moment, unless one was named.
+    """
+    candidate = (await registry.versions_by_id(session, [rollout.candidate_id]))[
+        rollout.candidate_id
+    ]
+    model = ModelRef(id=candidate.model_id, name=candidate.model)
+    await lock(session, model)
+    if not await _clear_the_way(session, model, rollout, candidate, actor=actor, now=now):
+        return None
+    if (quarantine := await queries.quarantine(session, candidate.id)) is not None:
+        raise Quarantined(candidate, quarantine)
+    baseline = await _baseline(session, model, rollout.baseline_id)
     if baseline is not None and baseline.id == candidate.id:
         raise CandidateIsBaseline(candidate)
     for version in filter(None, (candidate, baseline)):
         check_servable(version)
-    await _check_quarantine(session, candidate, launch, actor=actor, now=now)
-    plan = launch.plan()
-    if baseline is not None:
-        reason = launch.reason or f"{plan.strategy} of {candidate.version} started"
-        transition = transitions.start(plan, now, reason)
-    elif plan.promote:
-        reason = "first version: goes live without analysis"
-        transition = transitions.go_live(plan, now, reason, event=Event.SUCCEEDED)
-    else:
-        raise NothingToMirror(model)
-    rollout = await open_rollout(
-        session, plan, candidate, baseline, reason=launch.reason, actor=actor, now=now
-    )
+    rollout.baseline_id = baseline.id if baseline else None
+    transition = _first_step(rollout, model, candidate, baseline, now)
     await apply(session, rollout, transition, None, actor=actor, now=now)
-    return rollout
+    return transition
+
+
+async def _clear_the_way(
+    session: AsyncSession,
+    model: ModelRef,
+    rollout: Rollout,
+    candidate: VersionRef,
+    *,
+    actor: str,
+    now: datetime,
+) -> bool:
+    """Do with another rollout under way what the plan says; False when it goes first."""
+    live = await queries.live(session, model.id)
+    if live is None:
+        return True
+    match rollout.plan.on_conflict:
+        case OnConflict.REJECT:
+            raise RolloutUnderWay(model, live)
+        case OnConflict.QUEUE:
+            return False
+        case OnConflict.SUPERSEDE:
+            if (await queries.locked(session, live.id)).progress.phase.live:
+                superseded = Order(reason=f"superseded by {candidate.version}")
+                await order.abort(session, live.id, superseded, actor=actor, now=now)
+            return True
+
+
+def _first_step(
+    rollout: Rollout,
+    model: ModelRef,
+    candidate: VersionRef,
+    baseline: VersionRef | None,
+    now: datetime,
+) -> Transition:
+    plan = rollout.plan
+    if baseline is not None:
+        reason = rollout.reason or f"{plan.strategy} of {candidate.version} started"
+        return transitions.start(plan, now, reason)
+    if not plan.promote:
+        raise NothingToMirror(model)
+    if plan.stages[0] == START_APPROVAL:
+        raise NothingBeside(model)
+    reason = "first version: goes live without analysis"
+    return transitions.go_live(plan, now, reason, event=Event.SUCCEEDED)
 
 
 async def lock(session: AsyncSession, model: ModelRef) -> None:
@@ -125,6 +167,7 @@ async def open_rollout(
     actor: str,
     now: datetime,
     restores: bool = False,
+    retries: UUID | None = None,
 ) -> Rollout:
     """Add the row; what its first step does is for `apply`."""
     rollout = Rollout(
@@ -133,13 +176,15 @@ async def open_rollout(
         candidate_id=candidate.id,
         baseline_id=baseline.id if baseline else None,
         plan=plan,
-        progress=transitions.start(plan, now, "").progress,
+        progress=Progress(phase=Phase.DRAFT, entered_at=now),
         step=0,
         seen=(),
+        sequences=Sequences(),
         fence=0,
         due_at=now,
         lease_until=None,
         restores=restores,
+        retries=retries,
         reason=reason,
         created_by=actor,
         created_at=now,
@@ -150,14 +195,23 @@ async def open_rollout(
     return rollout
 
 
-async def _baseline(session: AsyncSession, model: ModelRef, named: str | None) -> VersionRef | None:
-    """The version that is named, or that answers now; before any split, the one in production."""
+async def _baseline(session: AsyncSession, model: ModelRef, named: int | None) -> VersionRef | None:
+    """The version that was named, or that answers now; before any split, the one in production."""
     if named is not None:
-        return await registry.version(session, model.id, named)
+        return (await registry.versions_by_id(session, [named]))[named]
     serving = await queries.answering(session, model.id)
     if len(serving) > 1:
         raise SeveralServe(model, serving)
     return serving[0] if serving else await registry.current_version(session, model.id)
+
+
+async def _check_free(
+    session: AsyncSession, model: ModelRef, launch: Launch, now: datetime
+) -> None:
+    windows = (await queries.freeze_windows(session, [model.id])).get(model.id)
+    frozen = windows.frozen(now) if windows else None
+    if frozen is not None and not launch.override_freeze:
+        raise FrozenNow(model, frozen)
 
 
 async def _check_quarantine(
@@ -169,6 +223,7 @@ async def _check_quarantine(
     if not launch.override_quarantine:
         raise Quarantined(version, quarantine)
     await session.delete(quarantine)
+    await session.flush()
     audit(
         session,
         actor=actor,

@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from turnout import telemetry
 from turnout.db import Sessions, transaction
 from turnout.errors import Refusal
-from turnout.rollouts.commands.apply import Look, apply, look_at, look_row, situation
+from turnout.rollouts.commands.apply import Look, apply, look_at, look_row, situations
+from turnout.rollouts.commands.start import begin
 from turnout.rollouts.domain.transitions import Hold, Transition, decide, obstructed
 from turnout.rollouts.tables import Rollout
 
@@ -63,14 +64,15 @@ async def _survey(sessions: Sessions, *, now: datetime, interval: timedelta) -> 
     async with transaction(sessions) as session:
         rollouts = await _due(session, now=now, interval=interval)
         looks = await look_at(session, rollouts, now)
-        changing, unseen = [], []
+        at = await situations(session, rollouts, looks, now)
+        changing: list[Rollout] = []
+        staying: list[Rollout] = []
         for rollout in rollouts:
-            look = looks[rollout.id]
-            if not isinstance(decide(situation(rollout, look, now)), Hold):
+            if not isinstance(decide(at[rollout.id]), Hold):
                 changing.append(rollout)
-            elif look.judgement.verdicts != rollout.seen:
-                unseen.append(rollout)
-        await _store(session, unseen, looks, now)
+            elif rollout.progress.phase.live:
+                staying.append(rollout)
+        _remember(session, staying, looks, now)
         await _lease(session, changing)
     claims = [Claim(rollout_id=rollout.id, fence=rollout.fence) for rollout in changing]
     return Survey(looked_at=len(rollouts), claims=claims)
@@ -107,13 +109,20 @@ async def _due(session: AsyncSession, *, now: datetime, interval: timedelta) -> 
     return [row.Rollout for row in rows]
 
 
-async def _store(
+def _remember(
     session: AsyncSession, rollouts: list[Rollout], looks: Mapping[UUID, Look], now: datetime
 ) -> None:
-    """Keep the looks at which a verdict changed."""
+    """Leave to the next look what it must know, and keep the looks at which a verdict changed.
+
+    A look that leads to a step is not remembered here: it is taken again with that step.
+    """
     for rollout in rollouts:
-        rollout.seen = looks[rollout.id].judgement.verdicts
-        session.add(look_row(rollout, looks[rollout.id], now))
+        look = looks[rollout.id]
+        if look.judgement.verdicts != rollout.seen:
+            session.add(look_row(rollout, look, now))
+            rollout.seen = look.judgement.verdicts
+        if look.sequences != rollout.sequences:
+            rollout.sequences = look.sequences
 
 
 async def _lease(session: AsyncSession, rollouts: list[Rollout]) -> None:
@@ -147,13 +156,15 @@ async def _carry_out(
     )
     if rollout is None:
         return None
-    look = (await look_at(session, [rollout], now))[rollout.id]
-    at = situation(rollout, look, now)
+    looks = await look_at(session, [rollout], now)
+    look, at = looks[rollout.id], (await situations(session, [rollout], looks, now))[rollout.id]
     decision = decide(at)
     if isinstance(decision, Hold):
         rollout.lease_until = None
         return None
     if refusal is not None:
         decision = obstructed(at, decision, refusal)
+    elif rollout.progress.phase.waiting:
+        return await begin(session, rollout, actor=WORKER, now=now)
     await apply(session, rollout, decision, look, actor=WORKER, now=now)
     return decision

@@ -7,9 +7,10 @@ from typing import Final
 
 from turnout.observations.domain.evidence import ArmEvidence
 from turnout.observations.domain.guardrails import Guardrail
-from turnout.observations.domain.judging import find, recorded_as
+from turnout.observations.domain.judging import recorded_as
 from turnout.rollouts.domain.plan import Plan
 from turnout.rollouts.domain.progress import Progress
+from turnout.rollouts.domain.watch import NOTHING, Memory, Moment, watch
 from turnout.stats.finding import Finding
 from turnout.stats.quantile_sketch import QuantileSketch
 from turnout.stats.verdict import Verdict, worst
@@ -64,36 +65,63 @@ class Judgement:
         return (self.verdict, *(judged.finding.verdict for judged in self.findings))
 
 
-def judge(plan: Plan, progress: Progress, evidence: Evidence, now: datetime) -> Judgement:
-    """Judge the present stage.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sequences:
+    """What is remembered of the looks at one split; each split starts without any.
+
+    `guardrails` are those of the stage, in its order.
+    """
+
+    guardrails: tuple[Memory, ...] = ()
+
+
+def judge(
+    plan: Plan, progress: Progress, evidence: Evidence, sequences: Sequences, now: datetime
+) -> tuple[Judgement, Sequences]:
+    """Judge the present stage, with what the looks before this one left; and what it leaves.
 
     Any guardrail may cause the rollback, so each gets an equal part of the error rate: over the
     whole plan and all looks, an innocent candidate is rolled back with a chance of at most
     1 - confidence. Windows that a person starts afresh by hand come on top of that.
     """
-    gates = max(1, plan.gates)
-    judged = tuple(
-        Judged(
-            guardrail=limit,
-            finding=find(
-                limit,
-                evidence.candidate,
-                evidence.baseline,
-                alpha=(1 - limit.confidence) / gates,
-            ),
-        )
-        for limit in plan.limits(progress.stage)
-    )
+    judged, memories = _watched(plan, progress, evidence, sequences, now)
+    sequences = replace(sequences, guardrails=memories)
     gating = [found for found in judged if not found.guardrail.dry_run]
     if not gating:
-        return Judgement(verdict=Verdict.PASS, reason="no guardrail to pass here", findings=judged)
+        free = Judgement(verdict=Verdict.PASS, reason="no guardrail to pass here", findings=judged)
+        return free, sequences
     verdict = worst(found.finding.verdict for found in gating)
     reason = _reason(verdict, gating, evidence)
     if verdict not in {Verdict.FAIL, Verdict.ERROR} and (
         stale := _staleness(plan, progress, evidence, now)
     ):
         verdict, reason = Verdict.NO_DATA, stale
-    return Judgement(verdict=verdict, reason=reason, findings=judged)
+    return Judgement(verdict=verdict, reason=reason, findings=judged), sequences
+
+
+def _watched(
+    plan: Plan, progress: Progress, evidence: Evidence, sequences: Sequences, now: datetime
+) -> tuple[tuple[Judged, ...], tuple[Memory, ...]]:
+    limits = plan.limits(progress.stage)
+    bake = plan.stages[progress.stage].bake
+    moment = Moment(
+        served=progress.elapsed(now) / bake if bake else None,
+        seconds=(now - progress.entered_at).total_seconds(),
+    )
+    gates = max(1, plan.gates)
+    judged, memories = [], []
+    for limit, memory in zip(limits, sequences.guardrails or (NOTHING,) * len(limits), strict=True):
+        finding, memory_after = watch(
+            limit,
+            memory,
+            evidence.candidate,
+            evidence.baseline,
+            moment,
+            alpha=(1 - limit.confidence) / gates,
+        )
+        judged.append(Judged(guardrail=limit, finding=finding))
+        memories.append(memory_after)
+    return tuple(judged), tuple(memories)
 
 
 def _reason(verdict: Verdict, gating: Sequence[Judged], evidence: Evidence) -> str:

@@ -7,6 +7,7 @@ from annotated_types import Ge, MaxLen, MinLen
 
 from turnout.quantities import STRICT, Text
 from turnout.registry.domain.fields import VersionName
+from turnout.rollouts.domain.plan import check_reasons
 
 Reason = Annotated[Text, MaxLen(2000)]
 StatedReason = Annotated[Text, MinLen(1), MaxLen(2000)]
@@ -27,7 +28,19 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Promotion(Order):
+class Advance(Order):
+    """An order to go on; in a freeze window only with `override_freeze`, and a reason."""
+
+    __pydantic_config__ = STRICT
+
+    override_freeze: bool = False
+
+    def __post_init__(self) -> None:
+        check_reasons(self.reason, freeze=self.override_freeze)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion(Advance):
     """`full` goes on to the last stage; without it, to the next one."""
 
     __pydantic_config__ = STRICT
@@ -42,6 +55,20 @@ class Emergency(Order):
     __pydantic_config__ = STRICT
 
     reason: StatedReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """A wish to run the same plan again, from its first stage."""
+
+    __pydantic_config__ = STRICT
+
+    reason: Reason | None = None
+    override_quarantine: bool = False
+    override_freeze: bool = False
+
+    def __post_init__(self) -> None:
+        check_reasons(self.reason, quarantine=self.override_quarantine, freeze=self.override_freeze)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -31,6 +31,14 @@ class Strategy(StrEnum):
     SHADOW = "shadow"
 
 
+class OnConflict(StrEnum):
+    """What a new rollout does when another one of its model is under way."""
+
+    REJECT = "reject"
+    QUEUE = "queue"
+    SUPERSEDE = "supersede"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """A share of the traffic for the candidate, for at least the time `bake`.
@@ -39,7 +47,9 @@ class Stage:
     person has approved. A stage that has not passed by `max_duration` pauses the rollout; the
     default is three times the bake time, and at least ten minutes more than it. Time spent paused
     counts towards neither. With `shadow` the candidate gets a copy of the traffic and answers
-    nobody; the weight is then 0. Without `guardrails` the rollout's own apply.
+    nobody; the weight is then 0. Without `guardrails` the rollout's own apply. With `warm_up`,
+    what is seen in that time after the stage was entered is not counted, and the bake time starts
+    behind it.
     """
 
     __pydantic_config__ = STRICT
@@ -50,6 +60,7 @@ class Stage:
     approval: bool = False
     shadow: bool = False
     max_duration: Duration | None = None
+    warm_up: Duration = timedelta()
 
     def __post_init__(self) -> None:
         if self.shadow and self.weight:
@@ -65,6 +76,11 @@ class Stage:
                 ' set "shadow": true to mirror the traffic, or leave the guardrails out'
             )
         for guardrail in self.guardrails or ():
+            if guardrail.paired and not self.shadow:
+                raise ValueError(
+                    f"{guardrail.metric} compares a shadow with what is served, and this stage"
+                    f' has no shadow: put it into a stage with "shadow": true'
+                )
             if guardrail.relative and self.weight == BASIS_POINTS:
                 raise ValueError(
                     f"no baseline runs beside a candidate at 100 %, so {guardrail.metric} cannot"
@@ -87,15 +103,21 @@ class Plan:
     stages: tuple[Stage, ...]
     guardrails: tuple[Guardrail, ...] = DEFAULT_GUARDRAILS
     promote: bool = True
+    on_conflict: OnConflict = OnConflict.REJECT
 
     def limits(self, index: int) -> tuple[Guardrail, ...]:
         """The guardrails of a stage: its own, or those of the plan that can be judged there."""
         stage = self.stages[index]
         if stage.guardrails is not None:
             return stage.guardrails
-        if stage.weight == BASIS_POINTS:
-            return tuple(guardrail for guardrail in self.guardrails if not guardrail.relative)
-        return self.guardrails if stage.weight or stage.shadow else ()
+        if not stage.weight and not stage.shadow:
+            return ()
+        return tuple(
+            guardrail
+            for guardrail in self.guardrails
+            if (stage.shadow or not guardrail.paired)
+            and (stage.weight < BASIS_POINTS or not guardrail.relative)
+        )
 
     @property
     def gates(self) -> int:
@@ -113,9 +135,14 @@ class Launch:
 
     Without `baseline`, the version that answers now. Without `stages`, the strategy's own list.
     `guardrails` apply in every stage that states none; those against the baseline are left out at
-    100 %, where none runs. With `promote: false` (for plans that only shadow) the candidate is
-    measured and not promoted. `override_quarantine` starts a version that was rolled back before,
-    and then `reason` says why.
+    100 %, where none runs, and those of a shadow where the candidate answers. With `promote: false`
+    (for plans that only shadow) the candidate is measured and not promoted.
+
+    With `starts_at`, it starts by itself at that time; with `start_approval`, it waits at 0 % until
+    a person approves. When another rollout of the model is under way, `on_conflict` says whether
+    this one is refused (`reject`), starts when the other has ended (`queue`), or aborts the other
+    and takes its place (`supersede`). `override_quarantine` starts a version that was rolled back
+    before, `override_freeze` starts in a freeze window; then `reason` says why.
     """
 
     __pydantic_config__ = STRICT
@@ -126,15 +153,21 @@ class Launch:
     stages: Annotated[tuple[Stage, ...], MinLen(1), MaxLen(100)] | None = None
     guardrails: Annotated[tuple[Guardrail, ...], MaxLen(50)] | None = None
     promote: bool = True
+    starts_at: datetime | None = None
+    start_approval: bool = False
+    on_conflict: OnConflict = OnConflict.REJECT
     override_quarantine: bool = False
+    override_freeze: bool = False
     reason: Annotated[Text, MaxLen(2000)] | None = None
 
     def __post_init__(self) -> None:
         _check_order(self.plan().stages)
+        _check_pairs(self.plan())
         if not self.promote:
             _check_measures_only(self.plan().stages)
-        if self.override_quarantine and not (self.reason or "").strip():
-            raise ValueError("override_quarantine needs a reason: why may this version run again?")
+        if self.starts_at is not None and self.starts_at.tzinfo is None:
+            raise ValueError("write starts_at with its offset, such as 2026-03-02T22:00:00+01:00")
+        check_reasons(self.reason, quarantine=self.override_quarantine, freeze=self.override_freeze)
 
     def plan(self) -> Plan:
         """The stages in full: a plan that promotes ends at 100 %."""
@@ -143,19 +176,43 @@ class Launch:
             stages = tuple(stage for stage in stages if stage.shadow) or stages
         if self.promote and stages[-1].weight < BASIS_POINTS:
             stages = (*stages, Stage(weight=BASIS_POINTS, bake=timedelta(), guardrails=()))
-        guardrails = DEFAULT_GUARDRAILS if self.guardrails is None else self.guardrails
+        if self.start_approval:
+            stages = (START_APPROVAL, *stages)
         return Plan(
-            strategy=self.strategy, stages=stages, guardrails=guardrails, promote=self.promote
+            strategy=self.strategy,
+            stages=stages,
+            guardrails=DEFAULT_GUARDRAILS if self.guardrails is None else self.guardrails,
+            promote=self.promote,
+            on_conflict=self.on_conflict,
         )
+
+
+def check_reasons(reason: str | None, *, quarantine: bool = False, freeze: bool = False) -> None:
+    """Refuse to go over a quarantine or a freeze window without saying why."""
+    if (reason or "").strip():
+        return
+    if quarantine:
+        raise ValueError("override_quarantine needs a reason: why may this version run again?")
+    if freeze:
+        raise ValueError("override_freeze needs a reason: why can this not wait?")
 
 
 def _check_order(stages: tuple[Stage, ...]) -> None:
     for index, (before, stage) in enumerate(itertools.pairwise(stages), start=1):
-        if stage.weight <= before.weight:
+        if stage.weight <= before.weight and before != START_APPROVAL:
             raise ValueError(
                 f"weights must rise from stage to stage: stages[{index}] has"
                 f" {percent(stage.weight)} % after {percent(before.weight)} %"
             )
+
+
+def _check_pairs(plan: Plan) -> None:
+    paired = [guardrail.metric for guardrail in plan.guardrails if guardrail.paired]
+    if paired and not any(stage.shadow for stage in plan.stages):
+        raise ValueError(
+            f"{paired[0]} compares a shadow with what is served, and no stage of this plan has"
+            f' a shadow: begin with one that has "shadow": true'
+        )
 
 
 def _check_measures_only(stages: tuple[Stage, ...]) -> None:
@@ -166,6 +223,9 @@ def _check_measures_only(stages: tuple[Stage, ...]) -> None:
                 f" {percent(stage.weight)} % of the traffic"
             )
 
+
+START_APPROVAL: Final = Stage(weight=0, bake=timedelta(), guardrails=(), approval=True)
+"""Before the first stage: the candidate is loaded and answers nobody until a person approves."""
 
 _BAKE = timedelta(minutes=10)
 _WATCH = timedelta(hours=1)

@@ -36,6 +36,8 @@ class Progress:
     of the stage by its own length. Evidence is read from `split_id` alone, and each stage and each
     fresh start of one has a split of its own: nothing older counts. None means that the split is
     yet to be set, which the command that stores this progress does in the same transaction.
+    While `warming`, nothing counts: the stage proper begins with a fresh split. Of a rollout that
+    is scheduled, `entered_at` is when it may begin.
     """
 
     phase: Phase
@@ -46,6 +48,7 @@ class Progress:
     split_id: int | None = None
     pause: Pause | None = None
     approved: tuple[int, ...] = ()
+    warming: bool = False
 
     def elapsed(self, now: datetime) -> timedelta:
         """Time served in this stage, pauses left out; a clock that steps back takes none away."""
@@ -71,20 +74,32 @@ class Progress:
         return replace(self, phase=phase, baking_since=now, pause=None)
 
 
-def entry(plan: Plan, stage: int, now: datetime, *, approved: tuple[int, ...] = ()) -> Progress:
-    """Enter a stage, or start it afresh: full bake time, no evidence yet."""
+def entry(
+    plan: Plan, stage: int, now: datetime, *, approved: tuple[int, ...] = (), warm: bool = False
+) -> Progress:
+    """Enter a stage, or start it afresh: full bake time, no evidence yet.
+
+    A stage that is to warm up does that first, unless it is `warm` already.
+    """
     return Progress(
         phase=working_phase(plan, stage),
         stage=stage,
         entered_at=now,
         baking_since=now,
         approved=approved,
+        warming=bool(plan.stages[stage].warm_up) and not warm,
     )
 
 
 def working_phase(plan: Plan, stage: int) -> Phase:
     """A candidate at 100 % is no longer a canary: it bakes, under the same guardrails."""
     return Phase.BAKING if plan.stages[stage].weight == BASIS_POINTS else Phase.RUNNING
+
+
+def moves_traffic(before: Progress, after: Progress) -> bool:
+    """Whether a step has a say on the traffic: a rollout that has not begun has none."""
+    cancelled = before.phase.waiting and after.phase is Phase.ABORTED
+    return not after.phase.waiting and not cancelled
 
 
 def exposure(plan: Plan, progress: Progress) -> Exposure:

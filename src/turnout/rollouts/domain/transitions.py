@@ -1,13 +1,16 @@
 """What may become of a rollout: each decision is a value, and `commands` carries it out."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Final
+from uuid import UUID
 
 from turnout.errors import Refusal
 from turnout.rollouts.domain.evidence import Judgement
+from turnout.rollouts.domain.freezes import Frozen
 from turnout.rollouts.domain.phases import Phase
-from turnout.rollouts.domain.plan import Plan, Stage
+from turnout.rollouts.domain.plan import START_APPROVAL, OnConflict, Plan, Stage
 from turnout.rollouts.domain.progress import Pause, PausedBy, Progress, entry
 from turnout.stats.verdict import Verdict
 
@@ -15,7 +18,9 @@ from turnout.stats.verdict import Verdict
 class Event(StrEnum):
     """What happened; `rollout.<event>` in the audit log."""
 
+    SCHEDULED = "scheduled"
     STARTED = "started"
+    WARMED_UP = "warmed_up"
     ADVANCED = "advanced"
     SKIPPED = "skipped"
     AWAITING_APPROVAL = "awaiting_approval"
@@ -29,12 +34,17 @@ class Event(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """All that a decision about a rollout under way rests on."""
+    """All that a decision about a rollout rests on.
+
+    `ahead` is the rollout of the same model that one which has not begun must let go first.
+    """
 
     plan: Plan
     progress: Progress
     judgement: Judgement
     now: datetime
+    frozen: Frozen | None = None
+    ahead: UUID | None = None
 
     @property
     def stage(self) -> Stage:
@@ -64,9 +74,23 @@ class Hold:
 
 Decision = Transition | Hold
 
+_WAITS_FOR_A_PERSON: Final = {
+    Phase.PAUSED: "paused until a person resumes it",
+    Phase.AWAITING_APPROVAL: "waits for an approval",
+}
+
+
+def schedule(at: datetime, reason: str) -> Transition:
+    """Begin later: at this time, or when it is this rollout's turn."""
+    progress = Progress(phase=Phase.SCHEDULED, entered_at=at)
+    return Transition(event=Event.SCHEDULED, progress=progress, reason=reason)
+
 
 def start(plan: Plan, now: datetime, reason: str) -> Transition:
-    return Transition(event=Event.STARTED, progress=entry(plan, 0, now), reason=reason)
+    progress = entry(plan, 0, now)
+    if plan.stages[0] == START_APPROVAL:
+        progress = replace(progress, phase=Phase.AWAITING_APPROVAL)
+    return Transition(event=Event.STARTED, progress=progress, reason=reason)
 
 
 def go_live(plan: Plan, now: datetime, reason: str, *, event: Event) -> Transition:
@@ -79,18 +103,52 @@ def decide(at: Situation) -> Decision:
     """Decide by the clock and the evidence; whatever a person decides goes before.
 
     In this order: a guardrail that fails, in every live phase; a pause, which only a person ends;
-    the bake time; the evidence; the approval.
+    a freeze window; the bake time; the evidence; the approval.
     """
     phase = at.progress.phase
-    if not phase.live:
+    if phase.waiting:
+        return _begin(at)
+    if phase.terminal:
         return Hold(reason=f"the rollout is {phase}")
     if at.judgement.verdict is Verdict.FAIL:
         return roll_back(at, at.judgement.reason)
-    if phase is Phase.PAUSED:
-        return Hold(reason="paused until a person resumes it")
-    if phase is Phase.AWAITING_APPROVAL:
-        return Hold(reason="waits for an approval")
+    if (standing := _WAITS_FOR_A_PERSON.get(phase)) is not None:
+        return Hold(reason=standing)
+    return _go_on(at)
+
+
+def _go_on(at: Situation) -> Decision:
+    if at.progress.warming:
+        return _end_of_warm_up(at)
+    if at.frozen is not None:
+        return Hold(reason=str(at.frozen), next_look=at.frozen.until)
     return _end_of_stage(at)
+
+
+def _begin(at: Situation) -> Decision:
+    """Begin when the time has come and the way is free; the command knows the baseline then."""
+    begins = at.progress.entered_at
+    if at.now < begins:
+        return Hold(
+            reason=f"starts at {begins.astimezone(UTC):%Y-%m-%d %H:%M} UTC", next_look=begins
+        )
+    if at.ahead is not None and at.plan.on_conflict is OnConflict.QUEUE:
+        return Hold(reason=f"starts when rollout {at.ahead} has ended")
+    if at.frozen is not None:
+        return Hold(reason=str(at.frozen), next_look=at.frozen.until)
+    return start(at.plan, at.now, "the time has come")
+
+
+def _end_of_warm_up(at: Situation) -> Decision:
+    if at.progress.elapsed(at.now) < at.stage.warm_up:
+        return Hold(reason="warming up", next_look=at.progress.ends(at.stage.warm_up))
+    stage, approved = at.progress.stage, at.progress.approved
+    return Transition(
+        event=Event.WARMED_UP,
+        progress=entry(at.plan, stage, at.now, approved=approved, warm=True),
+        reason="warmed up: from now on everything counts",
+        verdict=at.judgement.verdict,
+    )
 
 
 def _end_of_stage(at: Situation) -> Decision:
@@ -182,10 +240,12 @@ def abort(at: Situation, reason: str) -> Transition:
 def obstructed(at: Situation, attempted: Transition, refusal: Refusal) -> Transition:
     """What becomes of a rollout whose decision could not be carried out.
 
-    An advance waits for a person. A rollback that is refused has failed: the traffic stays where
-    it is, and a person must move it.
+    An advance waits for a person, and a start is given up. A rollback that is refused has failed:
+    the traffic stays where it is, and a person must move it.
     """
     reason = f"{attempted.event} could not be carried out: {refusal.detail}"
+    if at.progress.phase.waiting:
+        return abort(at, reason)
     if attempted.event is not Event.ROLLED_BACK:
         return replace(pause(at, reason, by=PausedBy.EVIDENCE), verdict=Verdict.ERROR)
     return Transition(

@@ -5,7 +5,8 @@ from dataclasses import replace
 from turnout.errors import Conflict, Fact
 from turnout.quantities import percent
 from turnout.rollouts.domain import transitions
-from turnout.rollouts.domain.orders import Emergency, Order, Promotion
+from turnout.rollouts.domain.freezes import Frozen
+from turnout.rollouts.domain.orders import Advance, Emergency, Order, Promotion
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.progress import PausedBy
 from turnout.rollouts.domain.transitions import Hold, Situation, Transition, decide
@@ -50,6 +51,24 @@ class GuardrailFails(VerbRefused):
         )
 
 
+class NotBegun(VerbRefused):
+    def __init__(self, at: Situation) -> None:
+        decision = decide(at)
+        waits = decision.reason if isinstance(decision, Hold) else "the next tick begins it"
+        super().__init__(
+            f"the rollout has not begun ({waits}): nothing can be done with it but abort it", at
+        )
+
+
+class InFreezeWindow(VerbRefused):
+    def __init__(self, at: Situation, frozen: Frozen) -> None:
+        super().__init__(
+            f"{frozen}. To go on all the same, set override_freeze and give a reason",
+            at,
+            frozen_until=frozen.until.isoformat(),
+        )
+
+
 class NothingToApprove(VerbRefused):
     def __init__(self, at: Situation, waiting_for: str) -> None:
         super().__init__(
@@ -70,7 +89,7 @@ class NotPaused(VerbRefused):
         super().__init__(f"the rollout is not paused: it is {at.progress.phase}", at)
 
 
-def approve(at: Situation, order: Order) -> Transition | None:
+def approve(at: Situation, order: Advance) -> Transition | None:
     """Approve the stage that waits for it; None when that was done before.
 
     An approval is the last gate: it is refused while the stage waits for anything else.
@@ -81,6 +100,7 @@ def approve(at: Situation, order: Order) -> Transition | None:
     _check_no_harm(at)
     if at.progress.phase is not Phase.AWAITING_APPROVAL:
         raise NothingToApprove(at, _waiting_for(at))
+    _check_free(at, order)
     approved = (*at.progress.approved, at.progress.stage)
     at = replace(at, progress=replace(at.progress, approved=approved))
     return transitions.advance(at, order.reason or "approved by hand")
@@ -114,20 +134,25 @@ def promote(at: Situation, order: Promotion) -> Transition:
     """
     _check_live(at, order)
     _check_no_harm(at)
+    _check_free(at, order)
     last = len(at.plan.stages) - 1
     to = last if order.full and at.progress.stage < last else None
     return transitions.advance(at, order.reason or "promoted by hand", to=to)
 
 
 def skip(at: Situation, order: Emergency) -> Transition:
-    """Leave the stage now, whatever it still waits for; only a guardrail that fails goes before."""
+    """Leave the stage now, whatever it waits for, also in a freeze window.
+
+    Only a guardrail that fails goes before.
+    """
     _check_live(at, order)
     _check_no_harm(at)
     return transitions.skip(at, order.reason)
 
 
 def abort(at: Situation, order: Order) -> Transition:
-    _check_live(at, order)
+    if not at.progress.phase.waiting:
+        _check_live(at, order)
     return transitions.abort(at, order.reason or "aborted by hand")
 
 
@@ -137,10 +162,17 @@ def roll_back(at: Situation, order: Order) -> Transition:
 
 
 def _check_live(at: Situation, order: Order) -> None:
-    if not at.progress.phase.live:
+    if at.progress.phase.terminal:
         raise RolloutEnded(at)
+    if at.progress.phase.waiting:
+        raise NotBegun(at)
     if order.expected_stage is not None and order.expected_stage != at.progress.stage:
         raise StageMoved(at, order.expected_stage)
+
+
+def _check_free(at: Situation, order: Advance) -> None:
+    if at.frozen is not None and not order.override_freeze:
+        raise InFreezeWindow(at, at.frozen)
 
 
 def _check_no_harm(at: Situation) -> None:

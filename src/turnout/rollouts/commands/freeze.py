@@ -1,0 +1,44 @@
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.access.commands import audit
+from turnout.registry import queries as registry
+from turnout.rollouts import queries
+from turnout.rollouts.domain.freezes import FreezeWindows
+from turnout.rollouts.tables import FreezeCalendar
+
+
+async def set_freeze_windows(
+    session: AsyncSession,
+    model_name: str,
+    windows: FreezeWindows,
+    *,
+    actor: str,
+    now: datetime,
+) -> None:
+    """Replace all windows of a model; rollouts under way obey from their next look on."""
+    model = await registry.model(session, model_name)
+    before = (await queries.freeze_windows(session, [model.id])).get(model.id)
+    values: dict[str, Any] = {"windows": windows, "updated_at": now}
+    await session.execute(
+        insert(FreezeCalendar)
+        .values(model_id=model.id, **values)
+        .on_conflict_do_update(index_elements=[FreezeCalendar.model_id], set_=values)
+    )
+    audit(
+        session,
+        actor=actor,
+        action="freeze_windows.set",
+        subject=f"models/{model.name}/freeze-windows",
+        before=_counted(before) if before else None,
+        after=_counted(windows),
+        reason=windows.reason,
+        now=now,
+    )
+
+
+def _counted(windows: FreezeWindows) -> dict[str, Any]:
+    return {"zone": windows.zone, "weekly": len(windows.weekly), "once": len(windows.once)}
