@@ -18,30 +18,53 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.middleware import Middleware
 
 from turnout import db, migrations, telemetry
+from turnout.experiments.routes import router as experiments
 from turnout.gateway.app import Gateway
 from turnout.gateway.routes import router as gateway
 from turnout.http import BodyLimit, Clock, Resources, system_clock
 from turnout.observations.routes import router as observations
 from turnout.problems import Problem, install_problem_handlers
 from turnout.registry.routes import router as registry
+from turnout.rollouts.model_routes import router as model_rollouts
 from turnout.rollouts.routes import router as rollouts
+from turnout.rollouts.shadow import router as shadow
 from turnout.rollouts.verb_routes import router as rollout_verbs
 from turnout.settings import Settings
 from turnout.telemetry import RequestTelemetry
 from turnout.traffic.routes import router as traffic
 
 # Routes are tried one after the other: the gateway's first, for they are asked the most.
-ROUTERS: Final = (gateway, registry, traffic, observations, rollouts, rollout_verbs)
-TAGS: Final = ("registry", "traffic", "predictions", "observations", "rollouts", "operation")
+ROUTERS: Final = (
+    gateway,
+    registry,
+    traffic,
+    observations,
+    rollouts,
+    rollout_verbs,
+    model_rollouts,
+    shadow,
+    experiments,
+)
+TAGS: Final = (
+    "registry",
+    "traffic",
+    "predictions",
+    "observations",
+    "rollouts",
+    "experiments",
+    "operation",
+)
 STATIC: Final = Path(__file__).parent / "static"
 DESCRIPTION: Final = """\
 Release control for machine-learning models: register versions, split traffic between them,
 measure how each turns out, and let a rollout promote the better one or take a bad one off the road.
+An experiment finds out which of several versions is the better one.
 
 A first tour: `register_version`, `start_rollout`, then `show_rollout`; `promote_rollout` and
-`rollback_rollout` do by hand what the worker does by itself. Refusals are RFC 9457 problem
-documents that say what was wrong, where, and what would be right. A POST with an
-`Idempotency-Key` header that is sent again is answered again and not carried out again.
+`rollback_rollout` do by hand what the worker does by itself. Then `create_experiment`,
+`start_experiment` and `show_analysis`. Refusals are RFC 9457 problem documents that say what was
+wrong, where, and what would be right. A POST with an `Idempotency-Key` header that is sent again
+is answered again and not carried out again.
 """
 
 
