@@ -84,6 +84,10 @@ def judge(
     whole plan and all looks, an innocent candidate is rolled back with a chance of at most
     1 - confidence. Windows that a person starts afresh by hand come on top of that.
     """
+    if progress.warming:
+        return Judgement(
+            verdict=Verdict.NO_DATA, reason="warming up: nothing counts yet"
+        ), sequences
     judged, memories = _watched(plan, progress, evidence, sequences, now)
     sequences = replace(sequences, guardrails=memories)
     gating = [found for found in judged if not found.guardrail.dry_run]
