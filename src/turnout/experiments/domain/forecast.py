@@ -5,7 +5,7 @@ from typing import Literal
 
 from turnout.quantities import Duration, Weight
 
-Source = Literal["given", "measured", "assumed"]
+Source = Literal["given", "measured"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Assumptions:
     baseline_is: Source
     unit_variance: float
     units_per_day: float | None
-    units_per_day_is: Source
+    units_per_day_is: Source | None
     measured_share: float
     label_delay: Duration
     alpha: float

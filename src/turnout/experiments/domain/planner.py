@@ -54,7 +54,7 @@ def settle(plan: Plan, past: Past) -> Settlement:
 
 
 def forecast(
-    aim: Aim, past: Past, baseline: Baseline, *, baseline_is: Source, pace_is: Source
+    aim: Aim, past: Past, baseline: Baseline, *, baseline_is: Source, pace_is: Source | None
 ) -> Forecast:
     """What becomes of a plan. Takes up to a second: call it in a thread."""
     from turnout.experiments.domain import prognosis  # noqa: PLC0415  (as above)

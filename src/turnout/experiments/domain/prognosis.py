@@ -41,7 +41,7 @@ def units(aim: Aim, baseline: Baseline) -> float:
 
 
 def forecast(
-    aim: Aim, past: Past, baseline: Baseline, *, baseline_is: Source, pace_is: Source
+    aim: Aim, past: Past, baseline: Baseline, *, baseline_is: Source, pace_is: Source | None
 ) -> Forecast:
     tests, needed = _planned(aim), units(aim, baseline)
     planned = max(needed, aim.min_sample_size * BASIS_POINTS / min(aim.weights))
