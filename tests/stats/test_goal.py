@@ -247,6 +247,22 @@ class TestBounds:
             boundaries([0.25, 0.5], alpha=0.05, spending=DEFAULT)[-1], abs=5e-3
         )
 
+    def test_so_it_does_for_a_test_that_had_ended_without_a_finding(self) -> None:
+        """On what it had seen then; data that came later do not count."""
+        state, before = at_the_end(at(1.0, 0.10, 0.1064))
+        assert before.status is GoalStatus.FUTILE
+
+        after, finding = looks([at(1.2, 0.10, 0.10)], raised(), state)
+        assert (finding.status, finding.counted) == (GoalStatus.WIN, True)
+        assert after.looks[-1].z == state.looks[-1].z
+        assert looks([at(1.3, 0.10, 0.10)], raised(), after)[0] is after
+        assert looks([at(1.3, 0.10, 0.20)], DESIGN, state)[0] is state
+
+    def test_a_test_that_has_found_harm_is_not_looked_at_again(self) -> None:
+        state, _ = looks([at(0.4, 0.10, 0.08)])
+
+        assert looks([at(0.5, 0.10, 0.12)], raised(), state)[0] is state
+
 
 class TestWhatIsClaimed:
     def test_while_running_the_p_value_may_be_read_at_every_look(self) -> None:

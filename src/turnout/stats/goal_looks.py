@@ -97,9 +97,9 @@ def _idle(
     design: GoalDesign, state: GoalState, found: Effect, lacking: str | None, *, final: bool
 ) -> str | None:
     """Why this is no look; None when it is one."""
-    if state.ended:
+    if state.ended and not _may_be_found_yet(design, state):
         return goal_reason.ENDED
-    if final:
+    if final or state.ended:
         return None
     if not design.early_stopping:
         return "one look is planned, at the end"
@@ -108,6 +108,12 @@ def _idle(
     if not state.looks or state.alpha != design.alpha:
         return None
     return None if _grown(design, state, found, _LEAST_INCREMENT) else goal_reason.NOTHING_NEW
+
+
+def _may_be_found_yet(design: GoalDesign, state: GoalState) -> bool:
+    """At a level that was raised after the end, on what the last look had seen."""
+    shown = state.looks[-1].status in {GoalStatus.WIN, GoalStatus.HARM}
+    return not shown and state.alpha is not None and design.alpha > state.alpha
 
 
 def _grown(design: GoalDesign, state: GoalState, found: Effect, least: float) -> bool:
@@ -126,15 +132,17 @@ def _looked(
 ) -> GoalState:
     state = _planned(design, state, found)
     at, earlier = _at(design, state, found), state.looks
+    z, value = normal_score(found.statistic, found.degrees_of_freedom), found.value
+    if state.ended:
+        z, value = earlier[-1].z, earlier[-1].effect
     least = _LEAST_FINAL_INCREMENT if final else _LEAST_INCREMENT
-    if earlier and not _grown(design, state, found, least):
+    if earlier and (state.ended or not _grown(design, state, found, least)):
         # The same data at a raised level, or for the last time: no second look at them.
         at, earlier = (earlier[-1].fraction, earlier[-1].information), earlier[:-1]
-    end = final or at[0] >= 1
+    end = final or state.ended or at[0] >= 1
     looks = (*_history(earlier), at)
     level = _level(design, state)
     after = bounds(level, looks, final=end)
-    z = normal_score(found.statistic, found.degrees_of_freedom)
     status = _status(design, level, after, looks, z, trusted=trusted)
     futile = state.futile or status is GoalStatus.FUTILE
     if end and status is GoalStatus.CONTINUE:
@@ -142,7 +150,7 @@ def _looked(
     return replace(
         state,
         alpha=design.alpha,
-        looks=(*earlier, _look(at, after, found.value, z, status, trusted=trusted)),
+        looks=(*earlier, _look(at, after, value, z, status, trusted=trusted)),
         p_value=_least_p_value(state, z, at) if trusted else state.p_value,
         futile=futile,
         claim=_claim(state, after, z) if trusted and status is not GoalStatus.CONTINUE else None,
