@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from turnout.experiments.domain.comparison import Comparison, SecondaryFinding
+from turnout.experiments.domain.comparison import Comparison
 from turnout.experiments.domain.health import HealthFinding, SampleRatioFinding
 from turnout.experiments.domain.limits import GuardrailFinding
+from turnout.experiments.domain.secondary import SecondaryComparison
 from turnout.experiments.domain.state import Conclusion, Status
 from turnout.quantities import Duration, Weight
 from turnout.stats.goal import Interval, PValueKind
@@ -74,7 +75,7 @@ class Analysis:
     health: tuple[HealthFinding, ...]
     arms: tuple[Arm, ...]
     comparisons: tuple[Comparison, ...]
-    secondary: tuple[SecondaryFinding, ...]
+    secondary: tuple[SecondaryComparison, ...]
     guardrails: tuple[GuardrailFinding, ...]
     looks: int
     fraction: float

@@ -113,6 +113,8 @@ def _figures(plan: Plan, evidence: ExperimentEvidence) -> HealthFinding:
 def _ratio(plan: Plan, ratio: SampleRatioFinding) -> HealthFinding:
     what = "units" if plan.by_unit else "requests"
     total = sum(ratio.observed.values())
+    if not total:
+        return _unknown(Check.SAMPLE_RATIO, f"no {what} yet")
     shares = ", ".join(
         f"{version} got {count:,} ({_share(count, total)}, planned"
         f" {percent(ratio.planned.get(version, 0))} %)"
@@ -122,8 +124,6 @@ def _ratio(plan: Plan, ratio: SampleRatioFinding) -> HealthFinding:
         return _failed(
             Check.SAMPLE_RATIO, f"{what} did not fall to the variants as planned: {shares}"
         )
-    if not total:
-        return _unknown(Check.SAMPLE_RATIO, f"no {what} yet")
     return _passed(Check.SAMPLE_RATIO, f"{what} fall to the variants as planned: {shares}")
 
 
@@ -143,7 +143,7 @@ def _crossed(plan: Plan, evidence: ExperimentEvidence) -> HealthFinding:
 def _data(plan: Plan, evidence: ExperimentEvidence) -> HealthFinding:
     silent = [version for version in plan.weights if not evidence.exposed(version).units]
     if silent:
-        return _unknown(Check.DATA, f"no prediction yet of {' and '.join(silent)}")
+        return _unknown(Check.DATA, f"no prediction of {' and '.join(silent)} so far")
     return _passed(Check.DATA, "every variant makes predictions")
 
 

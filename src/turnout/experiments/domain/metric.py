@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from turnout.observations.domain.guardrails import PROPORTIONS
+from turnout.observations.domain.guardrails import PAIRED, PROPORTIONS
 from turnout.observations.domain.outcome import MetricName
 from turnout.quantities import STRICT
 
@@ -47,6 +47,11 @@ class Metric:
             raise ValueError(
                 f"variants are compared by a mean, and {self.metric} is a percentile: compare by"
                 f" latency_mean, and limit {self.metric} by a guardrail"
+            )
+        if self.metric in PAIRED:
+            raise ValueError(
+                f"{self.metric} compares a shadow with what was served, and an experiment has no"
+                f" shadow: measure it in a rollout with a shadow stage"
             )
         known = KNOWN.get(self.metric)
         if known is None and self.direction is None:

@@ -188,6 +188,12 @@ def _check_metrics(plan: Plan) -> None:
 
 
 def _check_rules(plan: Plan) -> None:
+    for limit in plan.guardrails:
+        if limit.paired:
+            raise ValueError(
+                f"the guardrail {limit.metric} compares a shadow with what was served, and an"
+                f" experiment has no shadow: compare with the control, such as by max_increase"
+            )
     if not 0.5 < plan.confidence_level < 1:
         raise ValueError("confidence_level lies between 0.5 and 1, such as 0.95")
     if not 0.5 <= plan.power < 1:

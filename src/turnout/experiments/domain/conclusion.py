@@ -1,0 +1,197 @@
+"""What follows from all findings together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from turnout.experiments.domain.comparison import Comparison, enough, improvement
+from turnout.experiments.domain.evidence import ExperimentEvidence
+from turnout.experiments.domain.health import Check, HealthFinding
+from turnout.experiments.domain.limits import GuardrailFinding
+from turnout.experiments.domain.plan import Plan
+from turnout.experiments.domain.state import Conclusion
+from turnout.stats.effect import Stratum
+from turnout.stats.goal import GoalStatus
+from turnout.stats.secondary import secondary
+from turnout.stats.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """`leader` is the treatment that it is about; `tie`, that it was not shown to be better than
+    the other winners."""
+
+    conclusion: Conclusion
+    reason: str
+    leader: str
+    winner: str | None = None
+    tie: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """All that a conclusion follows from; `over` when there will be no further look."""
+
+    plan: Plan
+    target: int
+    evidence: ExperimentEvidence
+    health: tuple[HealthFinding, ...]
+    guardrails: tuple[GuardrailFinding, ...]
+    comparisons: tuple[Comparison, ...]
+    over: bool
+
+    @property
+    def winners(self) -> tuple[Comparison, ...]:
+        """The best first."""
+        won = [found for found in self.comparisons if found.won]
+        return tuple(sorted(won, key=self.gain, reverse=True))
+
+    @property
+    def leader(self) -> Comparison:
+        """The treatment that does best so far, in the good direction."""
+        return (*self.winners, *sorted(self.comparisons, key=self.gain, reverse=True))[0]
+
+    def comparison(self, version: str) -> Comparison:
+        return next(found for found in self.comparisons if found.version == version)
+
+    def enough(self, comparison: Comparison) -> bool:
+        return enough(self.plan, self.evidence, comparison.version)
+
+    @property
+    def silence(self) -> HealthFinding | None:
+        """What keeps the evidence from speaking of the present, if anything."""
+        checks = {Check.DATA, Check.FRESHNESS}
+        silent = (
+            found
+            for found in self.health
+            if found.check in checks and found.verdict is not Verdict.PASS
+        )
+        return next(silent, None)
+
+    def gain(self, comparison: Comparison) -> float:
+        effect = comparison.finding.effect
+        if effect is None:
+            return float("-inf")
+        return effect if self.plan.goal.improves_by == "increase" else -effect
+
+    def least_gain(self, comparison: Comparison) -> float:
+        least, _ = improvement(self.plan, comparison.finding.interval)
+        return float("-inf") if least is None else least
+
+    def beats(self, better: Comparison, other: Comparison) -> bool:
+        """Whether one treatment is shown to do better than another, at whichever look."""
+        goal = self.plan.goal
+        pair = Stratum(
+            control=self.evidence.measured(goal, other.version),
+            treatment=self.evidence.measured(goal, better.version),
+        )
+        sizes = self.plan.sizes(self.target)
+        planned = 1 / (1 / sizes[other.version] + 1 / sizes[better.version])
+        found = secondary(
+            [pair],
+            proportion=goal.proportion,
+            confidence=self.plan.confidence_level,
+            tuned_at=planned,
+        )
+        least, _ = improvement(self.plan, found.interval)
+        return least is not None and least > 0
+
+    def withheld(self, comparison: Comparison) -> GuardrailFinding | None:
+        """The guardrail for which a winner is not shipped, if any."""
+        return next(
+            (
+                found
+                for found in self.guardrails
+                if found.version == comparison.version and found.withholds
+            ),
+            None,
+        )
+
+
+def judge(findings: Findings) -> Judgement:
+    """In this order: what makes the result worthless, harm, the goal.
+
+    Secondary metrics decide nothing.
+    """
+    invalid, harmed = _unhealthy(findings), _harmed(findings)
+    if invalid and harmed:
+        return replace(invalid, reason=f"{invalid.reason}; besides, {harmed.reason}")
+    return invalid or harmed or _goal(findings)
+
+
+def _unhealthy(findings: Findings) -> Judgement | None:
+    for found in findings.health:
+        silent = found.check is Check.DATA and found.verdict is Verdict.NO_DATA
+        if found.verdict is Verdict.FAIL or (silent and findings.over):
+            return _judged(findings, Conclusion.INVALID, found.reason)
+    return None
+
+
+def _harmed(findings: Findings) -> Judgement | None:
+    for found in findings.guardrails:
+        if found.fails:
+            return Judgement(
+                conclusion=Conclusion.KEEP_CONTROL,
+                reason=f"{found.version} fails {found.guardrail}: {found.finding.reason}",
+                leader=found.version,
+            )
+    return None
+
+
+def _goal(findings: Findings) -> Judgement:
+    winners = findings.winners
+    waiting = () if findings.over else _open(findings, winners)
+    if waiting:
+        return _judged(findings, Conclusion.KEEP_RUNNING, _waits_for(findings, waiting))
+    if winners:
+        return _ship(findings, winners)
+    if all(found.finding.status is GoalStatus.FUTILE for found in findings.comparisons):
+        return _judged(findings, Conclusion.FUTILE, _said(findings.leader))
+    return _judged(findings, Conclusion.KEEP_CONTROL, _said(findings.leader))
+
+
+def _open(findings: Findings, winners: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """Treatments that may yet win, and then be the best."""
+    return tuple(
+        found
+        for found in findings.comparisons
+        if found.undecided and not (winners and findings.beats(winners[0], found))
+    )
+
+
+def _waits_for(findings: Findings, waiting: Sequence[Comparison]) -> str:
+    if findings.silence is not None:
+        return findings.silence.reason
+    won = "".join(f"{found.version} has won, " for found in findings.winners)
+    if not findings.enough(waiting[0]):
+        return f"{won}{waiting[0].version} has fewer units than min_sample_size"
+    return f"{won}{_said(waiting[0])}"
+
+
+def _said(comparison: Comparison) -> str:
+    return f"{comparison.version} is {comparison.finding.reason}"
+
+
+def _ship(findings: Findings, winners: Sequence[Comparison]) -> Judgement:
+    """Ship the best winner, once all its guardrails pass; at the end, the best whose do."""
+    passing = [found for found in winners if findings.withheld(found) is None]
+    if passing != list(winners) and (not findings.over or not passing):
+        held = next(found for found in map(findings.withheld, winners) if found is not None)
+        return _judged(
+            findings,
+            Conclusion.KEEP_CONTROL if findings.over else Conclusion.KEEP_RUNNING,
+            f"{held.version} has won, but {held.guardrail} does not pass: {held.finding.reason}",
+        )
+    best, tie = passing[0], False
+    if len(passing) > 1 and not findings.beats(best, passing[1]):
+        best, tie = max(passing, key=findings.least_gain), True
+    return Judgement(
+        conclusion=Conclusion.SHIP,
+        reason=_said(best),
+        leader=best.version,
+        winner=best.version,
+        tie=tie,
+    )
+
+
+def _judged(findings: Findings, conclusion: Conclusion, reason: str) -> Judgement:
+    return Judgement(conclusion=conclusion, reason=reason, leader=findings.leader.version)
