@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from tests.factories import NOON, arm_evidence, counted
 from turnout.observations.domain.evidence import ArmEvidence
 from turnout.observations.domain.guardrails import Guardrail
-from turnout.rollouts.domain.evidence import Evidence, Judgement, judge
+from turnout.rollouts.domain.evidence import Evidence, Judgement, Sequences, judge
 from turnout.rollouts.domain.plan import Plan, Stage, Strategy
 from turnout.rollouts.domain.progress import entry
 from turnout.stats.totals import UnitTotals
@@ -21,6 +21,7 @@ MORE_ERRORS = Guardrail(metric="error_rate", max_increase=0.01)
 
 evidences: TypeAdapter[Evidence] = TypeAdapter(Evidence)
 judgements: TypeAdapter[Judgement] = TypeAdapter(Judgement)
+memories: TypeAdapter[Sequences] = TypeAdapter(Sequences)
 
 
 def plan(*guardrails: Guardrail, bake: timedelta = BAKE) -> Plan:
@@ -38,7 +39,7 @@ def look(
 ) -> Judgement:
     judged = plan(*guardrails, bake=bake)
     evidence = Evidence(candidate=candidate, baseline=baseline)
-    return judge(judged, entry(judged, 0, entered_at), evidence, now)
+    return judge(judged, entry(judged, 0, entered_at), evidence, Sequences(), now)[0]
 
 
 def arm(
@@ -199,11 +200,12 @@ def test_figures_that_cannot_be_right_are_an_error_and_no_pass() -> None:
 
 def test_every_gate_of_the_plan_gets_an_equal_part_of_the_error_rate() -> None:
     """What one guardrail alone would show, it does not show as one of forty."""
-    borderline = arm(400, 68)
+    borderline = arm(400, 55)
     alone = look(ERRORS, candidate=borderline)
     stage = Stage(weight=5_000, bake=BAKE, guardrails=(ERRORS,) * 40)
     crowded = Plan(strategy=Strategy.CANARY, stages=(stage,))
-    among_many = judge(crowded, entry(crowded, 0, NOON), Evidence(candidate=borderline), LATER)
+    evidence = Evidence(candidate=borderline)
+    among_many, _ = judge(crowded, entry(crowded, 0, NOON), evidence, Sequences(), LATER)
 
     assert alone.verdict is Verdict.FAIL
     assert among_many.verdict is Verdict.PASS
@@ -222,12 +224,15 @@ def test_a_look_can_be_repeated_from_what_was_stored(n: int, errors: int, baseli
     seen = Evidence(candidate=arm(n, min(n, errors)), baseline=arm(baseline))
     success = Guardrail(metric="success_rate", min=0.9)
     judged = plan(success, MORE_ERRORS, Guardrail(metric="latency_p95", max_increase=20))
-    judgement = judge(judged, entry(judged, 0, NOON), seen, LATER)
+    judgement = judge(judged, entry(judged, 0, NOON), seen, Sequences(), LATER)
     stored = evidences.dump_json(seen.on(judged.limits(0)))
-    again = judge(judged, entry(judged, 0, NOON), evidences.validate_json(stored), LATER)
+    again = judge(
+        judged, entry(judged, 0, NOON), evidences.validate_json(stored), Sequences(), LATER
+    )
 
     assert again == judgement
-    assert judgements.validate_json(judgements.dump_json(judgement)) == judgement
+    for part, adapter in zip(judgement, (judgements, memories), strict=True):
+        assert adapter.validate_json(adapter.dump_json(part)) == part
 
 
 def test_of_the_evidence_only_what_was_judged_is_stored() -> None:

@@ -77,9 +77,9 @@ async def test_a_model_has_one_rollout_at_a_time(driver: Driver) -> None:
 async def test_the_database_itself_holds_a_model_to_one_rollout(driver: Driver) -> None:
     rollout_id = await driver.under_way()
     copy = text(
-        "INSERT INTO rollout (id, model_id, candidate_id, plan, progress, step, seen, fence,"
+        "INSERT INTO rollout (id, model_id, candidate_id, plan, progress, step, seen, sequences, fence,"
         " due_at, restores, created_by, created_at) SELECT gen_random_uuid(), model_id,"
-        " candidate_id, plan, progress, step, seen, fence, due_at, restores, created_by,"
+        " candidate_id, plan, progress, step, seen, sequences, fence, due_at, restores, created_by,"
         " created_at FROM rollout WHERE id = :id"
     )
     with pytest.raises(IntegrityError, match="uq_rollout_live"):

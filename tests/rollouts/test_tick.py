@@ -166,7 +166,9 @@ async def test_every_stored_look_leads_to_the_same_judgement_again(driver: Drive
     looks = await driver.looks(rollout_id)
     assert len(looks) >= 4
     for look in looks:
-        assert judge(plan, look.progress, look.evidence, look.at) == look.judgement
+        judgement, _ = judge(plan, look.progress, look.evidence, look.sequences, look.at)
+        assert judgement == look.judgement
+    assert any(memory.spending.bounds for memory in looks[-1].sequences.guardrails)
 
 
 async def test_a_look_is_stored_when_a_verdict_changes_and_not_again(driver: Driver) -> None:

@@ -20,6 +20,7 @@ is truly higher makes a crossing less likely (Slepian 1962): the error goes to t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Final
 from turnout.stats.score import clocks
 
 if TYPE_CHECKING:
-    from turnout.stats.recursion import Walk
+    from turnout.stats.recursion import Step
     from turnout.stats.totals import UnitTotals
 
 SPENT: Final = 0.80
@@ -68,7 +69,7 @@ class Spending:
         growth = self._growth(now)
         if not due or growth < 1 + LEAST_GROWTH:
             return self, None
-        information = growth * self.information[-1] if self.information else 1.0
+        information = round(growth * self.information[-1], 6) if self.information else 1.0
         probability = SPENT * alpha * (served - self.share)
         bound = _bound(self.information, self.bounds, information, probability)
         spending = Spending(
@@ -97,21 +98,22 @@ def _bound(
     now: float,
     probability: float,
 ) -> float | None:
-    bound = _walk(information, bounds).step(now).upper_bound(probability)
-    return bound if bound < _OUT_OF_REACH else None
-
-
-#: What no z-statistic comes to; JSON has no infinity.
-_OUT_OF_REACH: Final = 38.0
+    """Rounded up: what is kept of a stage's looks is read at every tick."""
+    bound = _step(information, bounds, now).upper_bound(probability)
+    return math.ceil(bound * 1e6) / 1e6 if bound < _OUT_OF_REACH else None
 
 
 @lru_cache(maxsize=2048)
-def _walk(information: tuple[float, ...], bounds: tuple[float | None, ...]) -> Walk:
+def _step(information: tuple[float, ...], bounds: tuple[float | None, ...], now: float) -> Step:
     # Most of what imports this judges nothing, and must not wait for numpy and scipy to load.
     from turnout.stats.recursion import FARTHEST, Walk  # noqa: PLC0415
 
     if not information:
-        return Walk()
-    walk = _walk(information[:-1], bounds[:-1])
+        return Walk().step(now)
     last = bounds[-1]
-    return walk.step(information[-1]).stop(high=FARTHEST if last is None else last)
+    before = _step(information[:-1], bounds[:-1], information[-1])
+    return before.stop(high=FARTHEST if last is None else last).step(now)
+
+
+#: What no z-statistic comes to; JSON has no infinity.
+_OUT_OF_REACH: Final = 38.0
