@@ -8,10 +8,10 @@ from tests.factories import NOON, arm_evidence, counted
 from turnout.experiments.domain.analyse import analyse
 from turnout.experiments.domain.analysis import Analysis
 from turnout.experiments.domain.evidence import ExperimentEvidence
-from turnout.experiments.domain.metric import Goal
 from turnout.experiments.domain.plan import Plan, Treatment
 from turnout.experiments.domain.state import Progress, Sequences, Status
 from turnout.observations.domain.evidence import ArmEvidence
+from turnout.observations.domain.metric import Goal
 from turnout.stats.totals import UnitTotals
 
 CONTROL, TREATMENT, ANOTHER = "1.0.0", "2.0.0", "3.0.0"

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.experiments.domain.aim import Past
-from turnout.experiments.domain.metric import Metric
 from turnout.observations import history
+from turnout.observations.domain.metric import Metric
 from turnout.stats.baseline import Baseline
 from turnout.stats.effect import per_exposed_unit
 

@@ -13,10 +13,10 @@ from turnout.errors import Conflict
 from turnout.experiments.domain.aim import Past
 from turnout.experiments.domain.forecast import Forecast
 from turnout.experiments.domain.inquiry import Inquiry
-from turnout.experiments.domain.metric import Metric
 from turnout.experiments.domain.planner import forecast
 from turnout.experiments.past import past
 from turnout.http import Now, Session
+from turnout.observations.domain.metric import Metric
 from turnout.problems import problems
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import (

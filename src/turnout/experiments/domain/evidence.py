@@ -3,15 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from turnout.experiments.domain.metric import Metric
 from turnout.experiments.domain.plan import Plan
 from turnout.observations.domain.evidence import ArmEvidence
 from turnout.observations.domain.judging import recorded_as, totals
+from turnout.observations.domain.metric import Metric
 from turnout.stats.effect import per_exposed_unit
 from turnout.stats.quantile_sketch import QuantileSketch
 from turnout.stats.totals import UnitTotals
 
-_EXPOSURE = "error_rate"
+EXPOSURE = "error_rate"
 """Every prediction is an error or none, so this metric has all of them."""
 
 
@@ -23,7 +23,7 @@ class ExperimentEvidence:
 
     def exposed(self, version: str) -> UnitTotals:
         """All predictions of a version, and the units they were made for."""
-        return totals(_EXPOSURE, self.arms.get(version))
+        return totals(EXPOSURE, self.arms.get(version))
 
     def randomised(self, plan: Plan, version: str) -> int:
         """What fell to a version by chance: units, or requests where each is drawn for itself."""
@@ -41,7 +41,7 @@ class ExperimentEvidence:
         """What an analysis of this plan rests on: enough to come to the same one again."""
         asked = [metric.metric for metric in (plan.goal, *plan.secondary)]
         limited = [limit.metric for limit in plan.guardrails]
-        names = {_EXPOSURE, *map(recorded_as, asked), *map(recorded_as, limited)}
+        names = {EXPOSURE, *map(recorded_as, asked), *map(recorded_as, limited)}
         latency = any(limit.quantile is not None for limit in plan.guardrails)
         return ExperimentEvidence(
             arms={

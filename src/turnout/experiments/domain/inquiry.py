@@ -6,9 +6,9 @@ from typing import Annotated, Final, Literal
 from annotated_types import Ge, Le, MaxLen, MinLen
 
 from turnout.experiments.domain.aim import Aim, Past
-from turnout.experiments.domain.metric import KNOWN, Direction, Metric
 from turnout.experiments.domain.plan import Units
 from turnout.observations.domain.guardrails import PROPORTIONS, Guardrail
+from turnout.observations.domain.metric import KNOWN, Direction, Metric
 from turnout.observations.domain.outcome import MetricName
 from turnout.quantities import BASIS_POINTS, STRICT, Duration, Weight, percent
 from turnout.registry.domain.fields import ModelName, VersionName

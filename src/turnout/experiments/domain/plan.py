@@ -8,8 +8,8 @@ from typing import Annotated, Final
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 
-from turnout.experiments.domain.metric import Goal, NamedMetric
 from turnout.observations.domain.guardrails import Guardrail
+from turnout.observations.domain.metric import Goal, NamedMetric
 from turnout.quantities import BASIS_POINTS, STRICT, Duration, Weight, percent
 from turnout.registry.domain.fields import Label, Prose, Summary, VersionName
 from turnout.stats.goal import GoalDesign

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from turnout.experiments.domain.comparison import adjust
 from turnout.experiments.domain.evidence import ExperimentEvidence
-from turnout.experiments.domain.metric import Metric
 from turnout.experiments.domain.plan import Plan
+from turnout.observations.domain.metric import Metric
 from turnout.stats import secondary as stats
 from turnout.stats.effect import Stratum
 

@@ -3,8 +3,8 @@
 import math
 from datetime import timedelta
 
-from turnout.experiments.domain.metric import Metric
 from turnout.experiments.domain.plan import Plan
+from turnout.observations.domain.metric import Metric
 from turnout.stats.goal import Interval
 
 

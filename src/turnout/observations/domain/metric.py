@@ -1,4 +1,4 @@
-"""What variants are compared by."""
+"""What versions are compared by."""
 
 import math
 import re
@@ -28,7 +28,7 @@ _PERCENTILE = re.compile(r"latency_p\d+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
-    """A number that variants are compared by, as a mean over all that was reported.
+    """A number that versions are compared by, as a mean over all that was reported.
 
     `direction` says which way it improves; for the metrics that are known without set-up it may
     be left out. `per` says what the mean is over: `outcome`, everything that was reported; `unit`,
@@ -45,13 +45,13 @@ class Metric:
     def __post_init__(self) -> None:
         if _PERCENTILE.fullmatch(self.metric):
             raise ValueError(
-                f"variants are compared by a mean, and {self.metric} is a percentile: compare by"
+                f"versions are compared by a mean, and {self.metric} is a percentile: compare by"
                 f" latency_mean, and limit {self.metric} by a guardrail"
             )
         if self.metric in PAIRED:
             raise ValueError(
-                f"{self.metric} compares a shadow with what was served, and an experiment has no"
-                f" shadow: measure it in a rollout with a shadow stage"
+                f"{self.metric} compares a shadow with what was served, and there is no"
+                f" shadow here: limit it by a guardrail in a shadow stage"
             )
         known = KNOWN.get(self.metric)
         if known is None and self.direction is None:
