@@ -1,13 +1,22 @@
-"""Run the measurements named on the command line, or all, and print their table."""
+"""Run the measurements named on the command line, or all, and print their tables."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 
-from benchmarks import detection, folding, gateway, ingestion, replicas, startup, ticks
-from benchmarks.result import HEAD, Result, note
+from benchmarks import (
+    decision_quality,
+    detection,
+    folding,
+    gateway,
+    ingestion,
+    replicas,
+    startup,
+    ticks,
+)
+from benchmarks.result import HEAD, Result, Table, note
 
-MEASUREMENTS: dict[str, Callable[[], Iterator[Result]]] = {
+MEASUREMENTS: dict[str, Callable[[], Iterator[Result | Table]]] = {
     "gateway": gateway.measure,
     "ingestion": ingestion.measure,
     "folding": folding.measure,
@@ -15,23 +24,31 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Result]]] = {
     "replicas": replicas.measure,
     "detection": detection.measure,
     "startup": startup.measure,
+    "decisions": decision_quality.measure,
 }
 
 
 def main(names: list[str]) -> None:
     if unknown := set(names) - MEASUREMENTS.keys():
         sys.exit(f"no measurement {', '.join(unknown)}; there are {', '.join(MEASUREMENTS)}")
-    results = []
+    results: list[Result] = []
+    tables: list[Table] = []
     begun = time.monotonic()
     for name, measure in MEASUREMENTS.items():
         if names and name not in names:
             continue
         note(f"measuring {name}")
-        for result in measure():
-            note(result.row())
-            results.append(result)
+        for found in measure():
+            if isinstance(found, Table):
+                tables.append(found)
+            else:
+                note(found.row())
+                results.append(found)
     note(f"done in {time.monotonic() - begun:.0f} s")
-    print(HEAD, *(result.row() for result in results), sep="\n")
+    if results:
+        print(HEAD, *(result.row() for result in results), sep="\n")
+    for table in tables:
+        print(table.text())
 
 
 if __name__ == "__main__":

@@ -59,11 +59,22 @@ class Split:
         return found
 
 
-def splits(rng: np.random.Generator, share: float, replications: int) -> Iterator[Split]:
-    """In pieces; `share` is what the first arm really gets."""
+def alarms(
+    rng: np.random.Generator, share: float, replications: int
+) -> Iterator[tuple[float, float]]:
+    """Shares of sequential and of chi-square alarms, in pieces of equal size."""
+    for _ in range(replications // _PIECE):
+        split = drawn(rng, share, _PIECE)
+        yield split.sequential_alarms, split.chi_square_alarms
+
+
+def drawn(rng: np.random.Generator, share: float, replications: int) -> Split:
+    """`share` is what the first arm really gets."""
     per_look = USERS // LOOKS
-    users = per_look * np.arange(1.0, LOOKS + 1)
-    for start in range(0, replications, 2_500):
-        shape = (min(2_500, replications - start), LOOKS)
-        counts = rng.binomial(per_look, share, shape)
-        yield Split(users=users, first=counts.cumsum(axis=1, dtype=np.float64))
+    counts = rng.binomial(per_look, share, (replications, LOOKS))
+    return Split(
+        users=per_look * np.arange(1.0, LOOKS + 1), first=counts.cumsum(axis=1, dtype=np.float64)
+    )
+
+
+_PIECE = 2_500

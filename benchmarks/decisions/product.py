@@ -11,7 +11,7 @@ single replications and shows that it makes no difference.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -41,6 +41,7 @@ DESIGN = GoalDesign(
 """As an experiment plans it by default: 95 % confidence, 80 % power."""
 
 NAME = "**Turnout**, default profile"
+WITHOUT_FUTILITY = "Turnout, futility switched off"
 POWER_FIRST = "Turnout, HSD -4 with futility HSD -12"
 
 _PLANNED_RATE = BASELINE + MINIMUM_EFFECT / 2
@@ -110,6 +111,11 @@ def default_profile(looks: int) -> Rule:
         upper=np.where(counts, plan.upper, np.inf),
         futility=_Futility(looks, counts),
     )
+
+
+def without_futility(default: Rule) -> Rule:
+    """An experiment's `futility_threshold: null`: the search goes on to the end."""
+    return replace(default, name=WITHOUT_FUTILITY, futility=None)
 
 
 class _Futility:

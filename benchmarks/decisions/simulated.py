@@ -54,13 +54,14 @@ def simulate(
 
 
 def all_rules(looks: int, spotify: Vector | None) -> list[Rule]:
-    fractions = fractions_of(looks)
+    fractions, default = fractions_of(looks), product.default_profile(looks)
     if spotify is None:
         spotify = np.array(boundaries(fractions, alpha=ALPHA, spending=KimDeMets(2)))
     obf = np.array(boundaries(fractions, alpha=ALPHA, spending=LanDeMetsOBrienFleming()))
     return [
         _fixed(looks),
-        product.default_profile(looks),
+        default,
+        product.without_futility(default),
         *([product.power_first(looks)] if looks == 100 else []),
         _own_sequence(looks),
         rivals.naive(looks),
