@@ -16,14 +16,11 @@ from turnout.observations.sums_sql import (
 CLASS_PAIRS_KEPT: Final = 200
 """Pairs of classes counted by name per shadow; free text would make a row of each."""
 
-_ANSWER: Final = (
-    "prediction_id", "day", "split_id", "version_id", "shadow_version",
-    "batch_seq", "unit", "latency_ms", "confidence", "label",
-)  # fmt: skip
+_FOLDED: Final = "batch_seq NOT IN (SELECT seq FROM unfolded)"
 
 # A pair is of one fold: the first that finds both answers in batches that were folded by then.
-# Whichever came first, each answer that arrived brings all answers of its prediction, by one
-# look-up of the primary key; OFFSET 0 keeps it one, whatever the planner thinks of their number.
+# Whichever came first, each prediction that arrived brings all answers to its input, looked up by
+# the primary key; OFFSET 0 leaves the planner no other way, whatever it thinks of their number.
 _PAIRS: Final = f"""
     arrived AS MATERIALIZED (
         SELECT unnest(CAST(:seqs AS bigint[])) AS seq
@@ -32,24 +29,27 @@ _PAIRS: Final = f"""
     ), asked AS MATERIALIZED (
         SELECT DISTINCT prediction_id, day
         FROM {of_batches("prediction", f"{WITHIN_DAYS} AND split_id = ANY(:splits)")}
-    ), answer AS MATERIALIZED (
-        SELECT found.*, batch_seq IN (SELECT seq FROM arrived) AS arrived
-        FROM asked CROSS JOIN LATERAL (
-            SELECT {each("?", _ANSWER)} FROM prediction
-            WHERE model_id = :model_id AND prediction_id = asked.prediction_id
-                AND day = asked.day AND error IS NULL
-            OFFSET 0
-        ) AS found
-        WHERE batch_seq NOT IN (SELECT seq FROM unfolded)
     ), pair AS MATERIALIZED (
-        SELECT split_id, shadow.version_id, coalesce(shadow.unit, served.unit) AS unit,
+        SELECT shadow.split_id, shadow.version_id, coalesce(shadow.unit, served.unit) AS unit,
             served.label AS served, shadow.label,
             (shadow.label = served.label)::int::float8 AS agreement,
             shadow.confidence - served.confidence AS confidence_shift,
             shadow.latency_ms - served.latency_ms AS latency_shift
-        FROM answer AS served JOIN answer AS shadow USING (prediction_id, day, split_id)
-        WHERE served.shadow_version = 0 AND shadow.shadow_version <> 0
-            AND (served.arrived OR shadow.arrived)
+        FROM asked CROSS JOIN LATERAL (
+            SELECT * FROM prediction
+            WHERE model_id = :model_id AND prediction_id = asked.prediction_id
+                AND day = asked.day AND shadow_version = 0 AND error IS NULL AND {_FOLDED}
+            OFFSET 0
+        ) AS served CROSS JOIN LATERAL (
+            SELECT * FROM prediction
+            WHERE model_id = :model_id AND prediction_id = asked.prediction_id
+                AND day = asked.day AND shadow_version <> 0 AND error IS NULL AND {_FOLDED}
+            OFFSET 0
+        ) AS shadow
+        WHERE shadow.split_id = served.split_id AND (
+            served.batch_seq IN (SELECT seq FROM arrived)
+            OR shadow.batch_seq IN (SELECT seq FROM arrived)
+        )
     )
 """
 
