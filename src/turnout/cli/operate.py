@@ -16,6 +16,7 @@ ExpectedStage = Annotated[
     int | None,
     typer.Option(help="The stage you are looking at: refused when the rollout has moved on."),
 ]
+OverrideFreeze = Annotated[bool, typer.Option(help="Also in a freeze window; needs a reason.")]
 WATCH_SECONDS = 1.0
 
 rollout = typer.Typer(
@@ -84,7 +85,6 @@ def watch(context: typer.Context, url: Url = DEFAULT_URL) -> None:
 
 
 VERBS = {
-    "approve": "Approve the stage that waits for it.",
     "pause": "Stop advancing; the guardrails go on watching.",
     "resume": "Go on after a pause.",
     "abort": "Give it up: all traffic to the baseline; the candidate may be tried again.",
@@ -112,12 +112,42 @@ for verb, sentence in VERBS.items():
 def promote(
     context: typer.Context,
     full: Annotated[bool, typer.Option(help="All the way, not only to the next stage.")] = False,
+    override_freeze: OverrideFreeze = False,
     reason: Reason = None,
     expected_stage: ExpectedStage = None,
     url: Url = DEFAULT_URL,
 ) -> None:
     """Go on to the next stage now."""
-    _order(context, url, "promote", reason=reason, expected_stage=expected_stage, full=full)
+    order = {"reason": reason, "expected_stage": expected_stage, "full": full}
+    _order(context, url, "promote", **order, override_freeze=override_freeze)
+
+
+@rollout.command()
+def approve(
+    context: typer.Context,
+    override_freeze: OverrideFreeze = False,
+    reason: Reason = None,
+    expected_stage: ExpectedStage = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Approve the stage that waits for it."""
+    order = {"reason": reason, "expected_stage": expected_stage}
+    _order(context, url, "approve", **order, override_freeze=override_freeze)
+
+
+@rollout.command()
+def retry(
+    context: typer.Context,
+    override_quarantine: Annotated[
+        bool, typer.Option(help="Start it although it was rolled back; needs a reason.")
+    ] = False,
+    override_freeze: OverrideFreeze = False,
+    reason: Reason = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Start a new rollout of the same version by the same plan, from its first stage."""
+    wish = {"override_quarantine": override_quarantine, "override_freeze": override_freeze}
+    _order(context, url, "retry", **wish, reason=reason)
 
 
 @rollout.command()
