@@ -1,11 +1,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests import factories
 from tests.conftest import Clock
@@ -14,8 +15,10 @@ from turnout.quantities import percent
 from turnout.registry import queries as registry
 from turnout.registry.commands import transition
 from turnout.registry.domain.lifecycle import Lifecycle
+from turnout.rollouts.commands.freeze import set_freeze_windows
 from turnout.rollouts.commands.start import start
 from turnout.rollouts.commands.tick import tick
+from turnout.rollouts.domain.freezes import FreezeWindows, Weekly
 from turnout.rollouts.domain.plan import Launch
 from turnout.rollouts.tables import Quarantine, Rollout, RolloutLook, RolloutStep
 from turnout.traffic import queries as traffic
@@ -23,6 +26,22 @@ from turnout.traffic.commands import set_split_by_hand
 from turnout.traffic.domain.split import Share, Split, Spread
 
 MODEL = "fraud-detection"
+Wish_contra = TypeVar("Wish_contra", contravariant=True)
+
+
+class Verb(Protocol[Wish_contra]):
+    async def __call__(
+        self,
+        session: AsyncSession,
+        rollout_id: UUID,
+        wish: Wish_contra,
+        /,
+        *,
+        actor: str,
+        now: datetime,
+    ) -> Rollout: ...
+
+
 SECOND = timedelta(seconds=1)
 
 
@@ -71,6 +90,17 @@ class Driver:
                     split_id = rollout.progress.split_id
                     assert split_id is not None
                     await factories.add_evidence(session, rollout.model_id, split_id, arm)
+
+    async def say(self, verb: Verb[Wish_contra], rollout_id: UUID, wish: Wish_contra) -> Rollout:
+        """Give an order, such as `order.promote`."""
+        async with transaction(self.sessions) as session:
+            return await verb(session, rollout_id, wish, actor="ada", now=self.clock())
+
+    async def freeze(self, *weekly: Weekly, model: str = MODEL) -> None:
+        """Replace the freeze windows of a model; none lifts them."""
+        windows = FreezeWindows(weekly=weekly)
+        async with transaction(self.sessions) as session:
+            await set_freeze_windows(session, model, windows, actor="ada", now=self.clock())
 
     async def tick(self, after: timedelta = SECOND) -> None:
         await tick(self.sessions, now=self.clock.advance(after), interval=SECOND)

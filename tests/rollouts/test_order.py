@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 
@@ -7,10 +7,12 @@ from turnout.db import transaction
 from turnout.errors import Conflict
 from turnout.observations.domain.guardrails import Guardrail
 from turnout.rollouts.commands import order
+from turnout.rollouts.commands.refusals import FrozenNow
+from turnout.rollouts.domain.freezes import DAYS, Weekly
 from turnout.rollouts.domain.orders import Order, Promotion
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Stage
-from turnout.rollouts.domain.verbs import GuardrailFails
+from turnout.rollouts.domain.verbs import GuardrailFails, InFreezeWindow
 from turnout.stats.verdict import Verdict
 
 MINUTE = timedelta(minutes=1)
@@ -64,3 +66,48 @@ async def test_a_fresh_start_counts_no_old_evidence(driver: Driver) -> None:
         Verdict.INCONCLUSIVE,
         Verdict.NO_DATA,
     ]
+
+
+ALWAYS = Weekly(days=DAYS, from_=time(0), to=time(0), reason="month's end")
+
+
+async def test_freeze_blocks_advance_not_rollback(driver: Driver) -> None:
+    rollout_id = await driver.under_way(stages=STAGES)
+    await driver.freeze(ALWAYS)
+    await driver.see(rollout_id, 1_000, 5, baseline=19_000, after=10 * MINUTE)
+    await driver.tick()
+    held = await driver.rollout(rollout_id)
+    with pytest.raises(InFreezeWindow):
+        await driver.say(order.promote, rollout_id, Promotion())
+    await driver.see(rollout_id, 2_000, 1_500)
+    await driver.tick()
+
+    assert (held.phase, held.progress.stage) == (Phase.RUNNING, 0)
+    assert (await driver.rollout(rollout_id)).phase is Phase.ROLLED_BACK
+
+
+async def test_what_a_freeze_window_held_goes_on_when_it_is_lifted(driver: Driver) -> None:
+    rollout_id = await driver.under_way(stages=STAGES)
+    await driver.freeze(ALWAYS)
+    await driver.see(rollout_id, 1_000, 5, baseline=19_000, after=40 * MINUTE)
+    await driver.tick()
+    held = await driver.events(rollout_id)
+    await driver.freeze()
+    await driver.tick()
+
+    assert held == ["started"]
+    assert await driver.events(rollout_id) == ["started", "advanced"]
+
+
+async def test_nothing_starts_in_a_freeze_window_unless_somebody_says_why(driver: Driver) -> None:
+    await driver.register("1.0.0", "2.0.0")
+    await driver.start("1.0.0")
+    await driver.freeze(ALWAYS)
+    scheduled = await driver.start("2.0.0", starts_at=driver.clock() + MINUTE)
+    await driver.tick(2 * MINUTE)
+    with pytest.raises(FrozenNow):
+        await driver.start("2.0.0")
+    started = await driver.start("2.0.0", override_freeze=True, reason="it cannot wait")
+
+    assert (await driver.rollout(scheduled)).phase is Phase.SCHEDULED
+    assert (await driver.rollout(started)).phase is Phase.RUNNING

@@ -10,7 +10,7 @@ from sqlalchemy import text, update
 from tests.rollouts.conftest import SECOND, Driver
 from turnout.db import transaction
 from turnout.rollouts.commands import order
-from turnout.rollouts.commands.start import RolloutUnderWay
+from turnout.rollouts.commands.refusals import RolloutUnderWay
 from turnout.rollouts.commands.tick import Claim, _due, _settle, _survey, tick
 from turnout.rollouts.domain.orders import Order, Promotion
 from turnout.rollouts.domain.phases import Phase

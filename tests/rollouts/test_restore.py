@@ -5,14 +5,14 @@ import pytest
 
 from tests.rollouts.conftest import MODEL, Driver
 from turnout.db import transaction
+from turnout.rollouts.commands.refusals import (
+    Quarantined,
+)
 from turnout.rollouts.commands.restore import (
     AnswersAlready,
     CandidateUnderWay,
     NoProvenVersion,
     restore,
-)
-from turnout.rollouts.commands.start import (
-    Quarantined,
 )
 from turnout.rollouts.domain.orders import Restoration
 from turnout.rollouts.domain.phases import Phase

@@ -8,7 +8,8 @@ from tests.factories import NOON
 from turnout.quantities import BASIS_POINTS
 from turnout.rollouts.domain import verbs
 from turnout.rollouts.domain.evidence import Judgement
-from turnout.rollouts.domain.orders import Emergency, Order, Promotion
+from turnout.rollouts.domain.freezes import Frozen
+from turnout.rollouts.domain.orders import Advance, Emergency, Order, Promotion
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Plan, Stage, Strategy
 from turnout.rollouts.domain.progress import entry
@@ -24,6 +25,7 @@ PLAN = Plan(
         Stage(weight=BASIS_POINTS, bake=10 * MINUTE),
     ),
 )
+FROZEN = Frozen(since=NOON, until=NOON + 60 * MINUTE, reason="month's end")
 VERBS: list[Callable[[Situation, Promotion], Transition | None]] = [
     verbs.approve,
     verbs.pause,
@@ -86,6 +88,42 @@ def test_skip_leaves_a_stage_that_has_not_passed_and_is_called_so() -> None:
     assert (skipped.progress.stage, skipped.verdict) == (2, Verdict.INSUFFICIENT_SAMPLE)
 
 
+@pytest.mark.parametrize(
+    "verb",
+    [
+        pytest.param(
+            lambda at, override: verbs.promote(
+                at, Promotion(override_freeze=override, reason="it cannot wait")
+            ),
+            id="promote",
+        ),
+        pytest.param(
+            lambda at, override: verbs.approve(
+                at, Advance(override_freeze=override, reason="it cannot wait")
+            ),
+            id="approve",
+        ),
+    ],
+)
+def test_a_person_goes_on_in_a_freeze_window_only_by_overriding_it(
+    verb: Callable[[Situation, bool], Transition],
+) -> None:
+    waiting = situation(stage=1, phase=Phase.AWAITING_APPROVAL)
+    at = replace(waiting, frozen=FROZEN)
+    with pytest.raises(verbs.InFreezeWindow) as refused:
+        verb(at, False)
+
+    assert refused.value.detail.startswith("frozen until 2026-03-02 13:00 UTC: month's end")
+    assert verb(at, True).event is Event.ADVANCED
+    assert verbs.skip(at, Emergency(reason="a hole")).event is Event.SKIPPED
+
+
+@pytest.mark.parametrize("order", [Advance, Promotion])
+def test_a_freeze_window_is_not_overridden_without_a_reason(order: type[Advance]) -> None:
+    with pytest.raises(ValueError, match="why can this not wait"):
+        order(override_freeze=True, reason=" ")
+
+
 def test_full_promotion_keeps_the_guardrails_armed_at_100_percent() -> None:
     promoted = verbs.promote(situation(), Promotion(full=True))
 
@@ -114,7 +152,7 @@ def test_an_abort_condemns_nobody() -> None:
     "verb",
     [
         pytest.param(lambda at: verbs.promote(at, Promotion()), id="promote"),
-        pytest.param(lambda at: verbs.approve(at, Order()), id="approve"),
+        pytest.param(lambda at: verbs.approve(at, Advance()), id="approve"),
         pytest.param(lambda at: verbs.skip(at, Emergency(reason="a hole")), id="skip"),
     ],
 )
@@ -127,7 +165,7 @@ def test_auto_rollback_wins_over_a_promotion(verb: Callable[[Situation], Transit
 
 def test_approval_is_last_gate() -> None:
     with pytest.raises(verbs.NothingToApprove) as refused:
-        verbs.approve(situation(stage=1, after=11 * MINUTE), Order())
+        verbs.approve(situation(stage=1, after=11 * MINUTE), Advance())
 
     assert refused.value.facts["waiting_for"] == "too few requests"
 
@@ -136,19 +174,19 @@ def test_an_approval_a_moment_too_early_says_so() -> None:
     at = situation(stage=1, after=11 * MINUTE, verdict=Verdict.PASS)
 
     with pytest.raises(verbs.NothingToApprove, match="the next tick will ask for it"):
-        verbs.approve(at, Order())
+        verbs.approve(at, Advance())
 
 
 def test_a_stage_without_approval_cannot_be_approved() -> None:
     with pytest.raises(verbs.NothingToApprove, match=r"at 5 % does not wait .* it needs none"):
-        verbs.approve(situation(verdict=Verdict.PASS, after=11 * MINUTE), Order())
+        verbs.approve(situation(verdict=Verdict.PASS, after=11 * MINUTE), Advance())
 
 
 def test_approval_idempotent() -> None:
     at = situation(stage=1, phase=Phase.AWAITING_APPROVAL, verdict=Verdict.PASS)
-    approved = verbs.approve(at, Order(expected_stage=1))
+    approved = verbs.approve(at, Advance(expected_stage=1))
     assert approved is not None
-    again = verbs.approve(replace(at, progress=approved.progress), Order(expected_stage=1))
+    again = verbs.approve(replace(at, progress=approved.progress), Advance(expected_stage=1))
 
     assert approved.progress.stage == 2
     assert approved.progress.approved == (1,)
@@ -157,7 +195,7 @@ def test_approval_idempotent() -> None:
 
 def test_late_approval_rebases_next_stage() -> None:
     at = situation(stage=1, phase=Phase.AWAITING_APPROVAL, verdict=Verdict.PASS, after=180 * MINUTE)
-    approved = verbs.approve(at, Order())
+    approved = verbs.approve(at, Advance())
     assert approved is not None
 
     assert approved.progress.ends(10 * MINUTE) == NOON + 190 * MINUTE

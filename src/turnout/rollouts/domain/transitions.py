@@ -12,6 +12,7 @@ from turnout.rollouts.domain.freezes import Frozen
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import START_APPROVAL, OnConflict, Plan, Stage
 from turnout.rollouts.domain.progress import Pause, PausedBy, Progress, entry
+from turnout.stats.goal import GoalFinding, GoalStatus
 from turnout.stats.verdict import Verdict
 
 
@@ -82,7 +83,7 @@ _WAITS_FOR_A_PERSON: Final = {
 
 def schedule(at: datetime, reason: str) -> Transition:
     """Begin later: at this time, or when it is this rollout's turn."""
-    progress = Progress(phase=Phase.SCHEDULED, entered_at=at)
+    progress = Progress(phase=Phase.SCHEDULED, entered_at=at.astimezone(UTC))
     return Transition(event=Event.SCHEDULED, progress=progress, reason=reason)
 
 
@@ -155,17 +156,27 @@ def _end_of_stage(at: Situation) -> Decision:
     if at.progress.elapsed(at.now) < at.stage.bake:
         return Hold(reason="the bake time is not over", next_look=at.progress.ends(at.stage.bake))
     if at.judgement.verdict is not Verdict.PASS:
-        return _wait(at)
+        return _wait(at, at.judgement.reason)
+    if at.judgement.goal is not None and at.judgement.goal.status is not GoalStatus.WIN:
+        return _without_win(at, at.judgement.goal)
     if at.stage.approval:
         return await_approval(at)
     return advance(at, at.judgement.reason)
 
 
-def _wait(at: Situation) -> Decision:
+def _wait(at: Situation, reason: str) -> Decision:
     if at.progress.elapsed(at.now) < at.stage.longest:
-        return Hold(reason=at.judgement.reason, next_look=at.progress.ends(at.stage.longest))
-    reason = f"not passed within {at.stage.longest}: {at.judgement.reason}"
-    return pause(at, reason, by=PausedBy.EVIDENCE)
+        return Hold(reason=reason, next_look=at.progress.ends(at.stage.longest))
+    return pause(at, f"not passed within {at.stage.longest}: {reason}", by=PausedBy.EVIDENCE)
+
+
+def _without_win(at: Situation, goal: GoalFinding) -> Decision:
+    """Wait while there is something to find. A candidate that is no better did no harm either, so
+    it is not quarantined: the baseline stays, and the candidate may be tried again."""
+    reason = f"{at.stage.goal}: {goal.reason}"
+    if goal.status in {GoalStatus.CONTINUE, GoalStatus.NO_DATA}:
+        return _wait(at, reason)
+    return replace(abort(at, f"the baseline stays. {reason}"), verdict=Verdict.INCONCLUSIVE)
 
 
 def await_approval(at: Situation) -> Transition:
