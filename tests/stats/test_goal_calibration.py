@@ -164,6 +164,30 @@ def test_events_that_go_together_are_not_counted_as_independent(proportion: bool
     assert win + harm >= 0.05 - three_errors(0.05, runs)
 
 
+def test_a_few_users_with_most_of_the_requests_rarely_err() -> None:
+    """Zipf's law, a twentieth of the users treated: as much as sixteen equal ones would be."""
+    rng = np.random.default_rng(95)
+    runs, users, requests, looks = 600, 5_000, 20_000, 5
+    popularity = 1 / np.arange(1, users + 1)
+    z = np.empty((runs, looks))
+    for run in range(runs):
+        user = rng.choice(users, size=requests, p=popularity / popularity.sum())
+        failed = rng.random(requests) < rng.beta(0.02 * 19, 0.98 * 19, users)[user]
+        treated = rng.random(users) < 0.05
+        for number in range(1, looks + 1):
+            until = requests * number // looks
+            n = np.bincount(user[:until], minlength=users).astype(float)
+            x = np.bincount(user[:until], weights=failed[:until], minlength=users)
+            control, treatment = (
+                measured(x[(n > 0) & arm], n[(n > 0) & arm]) for arm in (~treated, treated)
+            )
+            found = effect([Stratum(control=control, treatment=treatment)], proportion=True)
+            z[run, number - 1] = 0.0 if found is None else found.statistic
+    win, harm = crossings(z, [(share, share) for share in equal(looks)])
+
+    assert max(win, harm) <= 0.025 + three_errors(0.025, runs)
+
+
 def test_skewed_measurements_in_a_small_arm_rarely_err() -> None:
     """A tenth of the units are treated; purchases are lognormal, with σ = 1."""
     rng = np.random.default_rng(100)

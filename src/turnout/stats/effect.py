@@ -175,12 +175,17 @@ def per_exposed_unit(exposed: UnitTotals, outcome: UnitTotals) -> UnitTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Spread:
-    """How the units of a stratum vary. `total` is the squared residuals of all units, each in
-    multiples of the mean number of events, so that strata can be compared."""
+    """How the units of a stratum vary.
+
+    `total` is the squared residuals of all units, each in multiples of the mean number of events,
+    so that strata can be compared. `scale` takes the mean of those to the variance of the
+    difference.
+    """
 
     stratum: Stratum
     total: float
     degrees: float
+    scale: float
     control: float
     treatment: float
     proportion: bool
@@ -192,16 +197,24 @@ class _Spread:
         events_per_unit = (control.n + treatment.n) / units
         if proportion:
             _require_counts(control=control, treatment=treatment)
-            both = control + treatment
-            squares = max(_residuals(both), _binomial(both))
-            degrees = float(units)
+            parts = _shared_residuals(control, treatment)
+            squares, degrees = math.fsum(parts), float(units)
         else:
             squares = _residuals(control) + _residuals(treatment)
             degrees = max(0.0, units - 2)
+            parts = (squares * control.units / units, squares * treatment.units / units)
+        if squares == 0:
+            parts = (control.units / units, treatment.units / units)
+        # A heavy unit that is in a small arm counts by its events; whether there is one at all
+        # is known from few units, so no arm varies less than its number of units says.
+        by_events = (parts[0] / control.n**2 + parts[1] / treatment.n**2) * units / math.fsum(parts)
+        by_units = control.units / control.n**2 + treatment.units / treatment.n**2
+        scale = max(by_events, by_units)
         return cls(
             stratum=stratum,
             total=squares / events_per_unit**2 if degrees else 0.0,
             degrees=degrees,
+            scale=scale * events_per_unit**2,
             control=_variance(control, proportion=proportion),
             treatment=_variance(treatment, proportion=proportion),
             proportion=proportion,
@@ -209,15 +222,26 @@ class _Spread:
 
     def null_variance(self, overall: float) -> float:
         """Of the stratum's difference, if there were none."""
-        control, treatment = self.stratum.control, self.stratum.treatment
         spread = (self.total + _BORROWED_UNITS * overall) / (self.degrees + _BORROWED_UNITS)
-        events_per_unit = (control.n + treatment.n) / (control.units + treatment.units)
-        pooled = (
-            spread
-            * events_per_unit**2
-            * (control.units / control.n**2 + treatment.units / treatment.n**2)
-        )
+        pooled = spread * self.scale
         return pooled if self.proportion else max(pooled, self.control + self.treatment)
+
+
+def _shared_residuals(control: UnitTotals, treatment: UnitTotals) -> tuple[float, float]:
+    """What each arm's units would vary by, of a rate and a correlation that both arms share.
+
+    A unit's n events vary by R(1 - R)·(n + ρ·(n² - n)): a few units with many events, which may
+    all be in one arm, carry most of what goes together.
+    """
+    both = control + treatment
+    independent = _binomial(both)
+    correlated = max(0.0, _residuals(both) - independent)
+    pairs = both.n2 - both.n
+    per_pair = correlated / pairs if pairs > _ROUNDING * both.n2 else 0.0
+    return (
+        independent * control.n / both.n + per_pair * max(0.0, control.n2 - control.n),
+        independent * treatment.n / both.n + per_pair * max(0.0, treatment.n2 - treatment.n),
+    )
 
 
 def _ratio(arm: UnitTotals) -> float:

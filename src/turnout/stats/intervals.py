@@ -52,7 +52,7 @@ def difference(strata: Sequence[Stratum], *, proportion: bool, critical: float) 
         error = scale * _error(parts, difference_error, hypothesis)
         return critical * error - abs(found.value - hypothesis)
 
-    return crossing(slack, found.value, -1.0), crossing(slack, found.value, 1.0)
+    return _end(slack, found.value, -1.0), _end(slack, found.value, 1.0)
 
 
 def relative(strata: Sequence[Stratum], *, proportion: bool, critical: float) -> Lift:
@@ -106,13 +106,25 @@ def _rate_ratios(parts: Sequence[Weighted], found: Effect, critical: float) -> I
     inside = math.log(found.treatment / found.control) if found.treatment > 0 else -40.0
     low = 0.0
     if found.treatment > 0:
-        low = math.exp(
-            crossing(slack, inside, max(-_GREATEST_LOG_RATIO, beyond(slack, inside, -1.0)))
-        )
-    farthest = beyond(slack, inside, 1.0)
-    if slack(min(farthest, _GREATEST_LOG_RATIO)) > 0:
-        return low, None
-    return low, math.exp(crossing(slack, inside, min(farthest, _GREATEST_LOG_RATIO)))
+        lowest = max(-_GREATEST_LOG_RATIO, beyond(slack, inside, -1.0))
+        low = math.exp(_end(slack, inside, lowest))
+    highest = min(_GREATEST_LOG_RATIO, beyond(slack, inside, 1.0))
+    high = _end(slack, inside, highest)
+    return low, None if high == highest and slack(highest) > 0 else math.exp(high)
+
+
+def _end(slack: Callable[[float], float], estimate: float, outside: float) -> float:
+    """The end of an interval on one side, on a scale on which no effect is 0.
+
+    What the test rejects may have gaps where arms are tiny. No effect lies on the side of them
+    that the test has it on.
+    """
+    if min(estimate, outside) < 0 < max(estimate, outside):
+        if slack(0.0) < 0:
+            outside = 0.0
+        else:
+            estimate = 0.0
+    return crossing(slack, estimate, outside)
 
 
 def _error(
