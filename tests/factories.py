@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.observations.domain.evidence import ArmEvidence
 from turnout.observations.domain.prediction import Prediction, uuid7
-from turnout.observations.tables import Arm, ArmTotal
+from turnout.observations.tables import Arm, ArmTotal, MinuteWindow
 from turnout.registry import commands, queries
 from turnout.registry.domain.runtime import ExternalRuntime, Runtime
 from turnout.registry.domain.version import NewVersion, VersionRef
@@ -116,6 +116,32 @@ async def add_evidence(
     )
     for metric, totals in arm.metrics.items():
         await session.merge(ArmTotal(**key, metric=metric, **asdict(totals)))
+    await session.flush()
+
+
+async def add_minute(
+    session: AsyncSession, model_id: int, version_id: int, *, minute: datetime, predictions: int
+) -> None:
+    """One minute in which a version answered so often, outside of any split."""
+    nothing = dict.fromkeys(
+        ("errors", "labelled", "correct", "latency_n", "confidence_n", "cost_n"), 0
+    )
+    session.add(
+        MinuteWindow(
+            model_id=model_id,
+            version_id=version_id,
+            split_id=0,
+            shadow=False,
+            minute=minute,
+            n=predictions,
+            latency=0.0,
+            confidence=0.0,
+            cost=0.0,
+            buckets=[],
+            counts=[],
+            **nothing,
+        )
+    )
     await session.flush()
 
 

@@ -15,6 +15,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from turnout import db, idempotency, telemetry
 from turnout.db import Sessions, lost_connection
+from turnout.experiments.commands import tick as experiments
 from turnout.http import Clock, system_clock
 from turnout.observations import commands as observations
 from turnout.observations.folding import FoldFailed
@@ -53,6 +54,12 @@ class Worker:
     async def tick(self) -> None:
         await tick(self.sessions, now=self.clock(), interval=self.settings.tick_interval)
 
+    async def analyse(self) -> None:
+        """Look at the experiments that are due."""
+        await experiments.tick(
+            self.sessions, now=self.clock(), interval=self.settings.tick_interval
+        )
+
     async def retain(self) -> None:
         """Make room for the days to come, and drop what has been kept long enough."""
         async with db.transaction(self.sessions) as session:
@@ -71,6 +78,7 @@ class Worker:
             (self.retain, RETENTION_SECONDS),
             (self.fold, self.settings.fold_seconds),
             (self.tick, self.settings.tick_seconds),
+            (self.analyse, self.settings.tick_seconds),
         )
         for job, seconds in jobs:
             scheduler.add_job(

@@ -99,7 +99,7 @@ async def set_split(
     `random` and `round_robin` decide each request anew. A version with `"shadow": true` gets a
     copy of all requests and answers none.
 
-    Refused while a rollout or an experiment decides where traffic goes: abort or finish it first.
+    Refused while a rollout or an experiment decides where traffic goes: end that first.
     """
     found = await registry.model(session, model)
     split = await commands.set_split_by_hand(

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.access.commands import audit
 from turnout.experiments import queries
-from turnout.experiments.domain.machine import Transition
-from turnout.experiments.domain.state import Status
+from turnout.experiments.domain.machine import Event, Transition
+from turnout.experiments.domain.plan import plan_hash
+from turnout.experiments.domain.state import Progress, Status
 from turnout.experiments.domain.traffic import variants
 from turnout.experiments.tables import Experiment, ExperimentAnalysis, ExperimentStep
 from turnout.registry import commands as registry
@@ -42,6 +43,8 @@ async def apply(
     if progress.status.terminal:
         await _finish(session, change)
         experiment.finished_at = now
+    if transition.event is Event.STARTED:
+        _lock_plan(experiment, progress)
     experiment.progress = progress
     experiment.started_at = progress.started_at
     experiment.step += 1
@@ -67,6 +70,13 @@ async def apply(
     )
     _audit(session, change, before.status)
     await session.flush()
+
+
+def _lock_plan(experiment: Experiment, progress: Progress) -> None:
+    """From now on the plan is what its fingerprint says, the settled sample size included."""
+    target = progress.target_sample_size
+    experiment.plan = replace(experiment.plan, target_sample_size=target)
+    experiment.plan_hash = plan_hash(experiment.plan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

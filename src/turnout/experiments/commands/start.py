@@ -1,5 +1,4 @@
 import asyncio
-from dataclasses import replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -14,7 +13,7 @@ from turnout.experiments.domain import machine
 from turnout.experiments.domain.aim import Aim, Past
 from turnout.experiments.domain.forecast import Forecast
 from turnout.experiments.domain.machine import Order
-from turnout.experiments.domain.plan import Plan, plan_hash
+from turnout.experiments.domain.plan import Plan
 from turnout.experiments.domain.planner import forecast, settle
 from turnout.experiments.domain.words import about
 from turnout.experiments.past import past
@@ -86,8 +85,6 @@ async def start(
     plan = experiment.plan
     target = plan.target_sample_size or await _size(session, experiment, now)
     transition = machine.start(plan, experiment.progress, order, target_sample_size=target, now=now)
-    experiment.plan = replace(plan, target_sample_size=target)
-    experiment.plan_hash = plan_hash(experiment.plan)
     await apply(session, experiment, transition, None, actor=actor, now=now)
     return experiment
 

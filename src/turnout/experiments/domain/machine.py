@@ -109,9 +109,8 @@ class NotPaused(VerbRefused):
 class NotMended(VerbRefused):
     def __init__(self, progress: Progress, pause: Pause) -> None:
         super().__init__(
-            f"what this experiment has counted cannot be believed, and more of it would not mend"
-            f" that: stop it, find the cause, and start a new one. It was paused because"
-            f" {pause.reason}",
+            f"the experiment cannot be mended by going on: {pause.reason}. Find the cause, stop or"
+            f" conclude this experiment, and start a new one",
             progress,
         )
 
@@ -139,8 +138,7 @@ def start(
     plan: Plan, progress: Progress, order: Order, *, target_sample_size: int, now: datetime
 ) -> Transition:
     """`target_sample_size` is the plan's own, or what was worked out for it."""
-    if progress.status is not Status.DRAFT:
-        raise NotADraft(progress)
+    check_draft(progress)
     return Transition(
         event=Event.STARTED,
         progress=Progress(
@@ -255,6 +253,11 @@ def _conclude(
         winner=winner,
         serves=winner if winner is not None and promote else plan.control,
     )
+
+
+def check_draft(progress: Progress) -> None:
+    if progress.status is not Status.DRAFT:
+        raise NotADraft(progress)
 
 
 def check_live(progress: Progress) -> None:

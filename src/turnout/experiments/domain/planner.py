@@ -13,8 +13,7 @@ from turnout.stats.baseline import Baseline
 _WIDEST: Final = Baseline(value=0.5, variance=0.25, proportion=True)
 """No share of single events varies more."""
 
-_UNREACHED: Final = 10**12
-"""More units than any experiment has."""
+_UNREACHED: Final = MOST_UNITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +42,11 @@ def settle(plan: Plan, past: Past) -> Settlement:
     # Serving requests must not wait for numpy and scipy to load.
     from turnout.experiments.domain.prognosis import units  # noqa: PLC0415
 
-    total = units(aim, baseline or _WIDEST)
+    total = min(units(aim, baseline or _WIDEST), MOST_UNITS)
     target = max(plan.min_sample_size, math.ceil(total * min(aim.weights) / BASIS_POINTS))
     value = "is not known" if baseline is None else f"has been {baseline.value:.4g}"
     return Settlement(
-        target_sample_size=min(target, _UNREACHED),
+        target_sample_size=target,
         reason=f"{plan.goal.metric} {value}: {target:,} units in the smallest variant find an"
         f" effect of {aim.effect:g} with a chance of {aim.power:.0%}",
     )

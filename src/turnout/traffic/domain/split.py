@@ -31,7 +31,7 @@ class SplitOwned(Conflict):
     def __init__(self, owner: "Owner") -> None:
         super().__init__(
             f"{owner.kind} {owner.id} decides where this model's traffic goes:"
-            f" abort or finish it first, then set the split",
+            f" {_ENDS[owner.kind]} it first",
             owner={"kind": owner.kind, "id": owner.id},
         )
 
@@ -101,6 +101,14 @@ class Reason(StrEnum):
     SPLIT = "split"
     SINGLE = "single"
     FALLBACK = "fallback"
+
+
+_ENDS: Final = {
+    OwnerKind.PERSON: "release",
+    OwnerKind.ROLLOUT: "abort or finish",
+    OwnerKind.EXPERIMENT: "stop or conclude",
+}
+"""How a person ends an owner's hold on the traffic."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
