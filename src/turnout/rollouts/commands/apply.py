@@ -102,12 +102,13 @@ async def apply(
 
 def look_row(rollout: Rollout, look: Look, now: datetime) -> RolloutLook:
     """To store a look, before the rollout remembers it."""
-    limits = rollout.plan.limits(rollout.progress.stage)
+    stage = rollout.progress.stage
+    limits, goal = rollout.plan.limits(stage), rollout.plan.stages[stage].goal
     return RolloutLook(
         rollout_id=rollout.id,
         at=now,
         progress=rollout.progress,
-        evidence=look.evidence.on(limits),
+        evidence=look.evidence.on(limits, goal),
         sequences=rollout.sequences,
         judgement=look.judgement,
     )

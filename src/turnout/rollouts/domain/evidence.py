@@ -8,10 +8,13 @@ from typing import Final
 from turnout.observations.domain.evidence import ArmEvidence
 from turnout.observations.domain.guardrails import Guardrail
 from turnout.observations.domain.judging import recorded_as
+from turnout.rollouts.domain.goals import EXPOSURE, GoalMemory, StageGoal, pursue
+from turnout.rollouts.domain.goals import verdict as goal_verdict
 from turnout.rollouts.domain.plan import Plan
 from turnout.rollouts.domain.progress import Progress
 from turnout.rollouts.domain.watch import NOTHING, Memory, Moment, watch
 from turnout.stats.finding import Finding
+from turnout.stats.goal import GoalFinding, GoalStatus
 from turnout.stats.quantile_sketch import QuantileSketch
 from turnout.stats.verdict import Verdict, worst
 
@@ -25,9 +28,11 @@ class Evidence:
     candidate: ArmEvidence | None = None
     baseline: ArmEvidence | None = None
 
-    def on(self, guardrails: Sequence[Guardrail]) -> "Evidence":
-        """What these guardrails rest on: enough to come to the same judgement again."""
+    def on(self, guardrails: Sequence[Guardrail], goal: StageGoal | None = None) -> "Evidence":
+        """What these rest on: enough to come to the same judgement again."""
         metrics = {recorded_as(guardrail.metric) for guardrail in guardrails}
+        if goal is not None:
+            metrics |= {recorded_as(goal.metric), EXPOSURE}
         latency = any(guardrail.quantile is not None for guardrail in guardrails)
         return Evidence(
             candidate=_only(metrics, self.candidate, latency=latency),
@@ -53,16 +58,19 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """One look at the evidence. `verdict` is the worst of the guardrails that count."""
+    """One look at the evidence. `verdict` is the worst of the guardrails that count, and fail
+    where the goal shows harm."""
 
     verdict: Verdict
     reason: str
     findings: tuple[Judged, ...] = ()
+    goal: GoalFinding | None = None
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
         """What makes one look differ from the next: all verdicts, the deciding one first."""
-        return (self.verdict, *(judged.finding.verdict for judged in self.findings))
+        of_goal = () if self.goal is None else (goal_verdict(self.goal),)
+        return (self.verdict, *(judged.finding.verdict for judged in self.findings), *of_goal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +81,7 @@ class Sequences:
     """
 
     guardrails: tuple[Memory, ...] = ()
+    goal: GoalMemory | None = None
 
 
 def judge(
@@ -82,25 +91,49 @@ def judge(
 
     Any guardrail may cause the rollback, so each gets an equal part of the error rate: over the
     whole plan and all looks, an innocent candidate is rolled back with a chance of at most
-    1 - confidence. Windows that a person starts afresh by hand come on top of that.
+    1 - confidence. Windows that a person starts afresh by hand come on top of that, and so does
+    the goal's chance to show harm, (1 - confidence_level)/2.
     """
     if progress.warming:
         return Judgement(
             verdict=Verdict.NO_DATA, reason="warming up: nothing counts yet"
         ), sequences
     judged, memories = _watched(plan, progress, evidence, sequences, now)
-    sequences = replace(sequences, guardrails=memories)
+    judgement = _judgement(plan, progress, evidence, judged, now)
+    stage = plan.stages[progress.stage]
+    if stage.goal is None:
+        return judgement, replace(sequences, guardrails=memories)
+    goal, pursued = pursue(
+        stage.goal,
+        sequences.goal or GoalMemory(),
+        evidence.candidate,
+        evidence.baseline,
+        weight=stage.weight,
+        final=progress.elapsed(now) >= stage.longest,
+    )
+    judgement = replace(judgement, goal=goal)
+    if goal.status is GoalStatus.HARM and judgement.verdict is not Verdict.FAIL:
+        judgement = replace(judgement, verdict=Verdict.FAIL, reason=f"{stage.goal}: {goal.reason}")
+    return judgement, replace(sequences, guardrails=memories, goal=pursued)
+
+
+def _judgement(
+    plan: Plan,
+    progress: Progress,
+    evidence: Evidence,
+    judged: tuple[Judged, ...],
+    now: datetime,
+) -> Judgement:
     gating = [found for found in judged if not found.guardrail.dry_run]
     if not gating:
-        free = Judgement(verdict=Verdict.PASS, reason="no guardrail to pass here", findings=judged)
-        return free, sequences
+        return Judgement(verdict=Verdict.PASS, reason="no guardrail to pass here", findings=judged)
     verdict = worst(found.finding.verdict for found in gating)
     reason = _reason(verdict, gating, evidence)
     if verdict not in {Verdict.FAIL, Verdict.ERROR} and (
         stale := _staleness(plan, progress, evidence, now)
     ):
         verdict, reason = Verdict.NO_DATA, stale
-    return Judgement(verdict=verdict, reason=reason, findings=judged), sequences
+    return Judgement(verdict=verdict, reason=reason, findings=judged)
 
 
 def _watched(

@@ -1,6 +1,6 @@
 import itertools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final
@@ -10,6 +10,7 @@ from annotated_types import MaxLen, MinLen
 from turnout.observations.domain.guardrails import Guardrail
 from turnout.quantities import BASIS_POINTS, STRICT, Duration, Text, Weight, percent
 from turnout.registry.domain.fields import VersionName
+from turnout.rollouts.domain.goals import StageGoal
 
 EXTENSION: Final = timedelta(minutes=10)
 """How much longer than its bake time a stage may wait for evidence, at the least."""
@@ -21,6 +22,9 @@ DEFAULT_GUARDRAILS: Final = (
 )
 """The limits of a rollout that states none."""
 
+LONGEST_SEARCH: Final = timedelta(days=7)
+"""How long a stage looks for its goal, unless it says otherwise."""
+
 
 class Strategy(StrEnum):
     """What a list of stages is called, and the list that is used when none is given."""
@@ -29,6 +33,7 @@ class Strategy(StrEnum):
     CANARY = "canary"
     BLUE_GREEN = "blue_green"
     SHADOW = "shadow"
+    AB_TEST = "ab_test"
 
 
 class OnConflict(StrEnum):
@@ -50,6 +55,11 @@ class Stage:
     nobody; the weight is then 0. Without `guardrails` the rollout's own apply. With `warm_up`,
     what is seen in that time after the stage was entered is not counted, and the bake time starts
     behind it.
+
+    With a `goal`, the stage is an A/B test: it passes when the candidate is shown to be better,
+    and is rolled back when it is shown to be worse. When the search is futile, or has ended
+    without a finding, the rollout is aborted after the bake time: the baseline stays, and the
+    candidate is not quarantined. `max_duration` is then seven days, unless stated.
     """
 
     __pydantic_config__ = STRICT
@@ -60,6 +70,7 @@ class Stage:
     approval: bool = False
     shadow: bool = False
     max_duration: Duration | None = None
+    goal: StageGoal | None = None
     warm_up: Duration = timedelta()
 
     def __post_init__(self) -> None:
@@ -70,6 +81,11 @@ class Stage:
             )
         if self.max_duration is not None and self.max_duration < self.bake:
             raise ValueError("max_duration is shorter than bake: the stage could never end")
+        if self.goal is not None and not 0 < self.weight < BASIS_POINTS:
+            raise ValueError(
+                "a goal compares the candidate with the baseline, so both must answer: give its"
+                " stage a weight between 0 and 100, such as 50"
+            )
         if self.guardrails and not self.weight and not self.shadow:
             raise ValueError(
                 "the candidate sees no traffic at weight 0, so its guardrails would have no data:"
@@ -92,6 +108,8 @@ class Stage:
     def longest(self) -> timedelta:
         if self.max_duration is not None:
             return self.max_duration
+        if self.goal is not None:
+            return max(LONGEST_SEARCH, self.bake)
         return max(3 * self.bake, self.bake + EXTENSION)
 
 
@@ -136,7 +154,8 @@ class Launch:
     Without `baseline`, the version that answers now. Without `stages`, the strategy's own list.
     `guardrails` apply in every stage that states none; those against the baseline are left out at
     100 %, where none runs, and those of a shadow where the candidate answers. With `promote: false`
-    (for plans that only shadow) the candidate is measured and not promoted.
+    (for plans that only shadow) the candidate is measured and not promoted. `goal` is what an
+    `ab_test` is about; in a list of stages, write it into the stage that is to decide it.
 
     With `starts_at`, it starts by itself at that time; with `start_approval`, it waits at 0 % until
     a person approves. When another rollout of the model is under way, `on_conflict` says whether
@@ -152,6 +171,7 @@ class Launch:
     baseline: VersionName | None = None
     stages: Annotated[tuple[Stage, ...], MinLen(1), MaxLen(100)] | None = None
     guardrails: Annotated[tuple[Guardrail, ...], MaxLen(50)] | None = None
+    goal: StageGoal | None = None
     promote: bool = True
     starts_at: datetime | None = None
     start_approval: bool = False
@@ -161,6 +181,7 @@ class Launch:
     reason: Annotated[Text, MaxLen(2000)] | None = None
 
     def __post_init__(self) -> None:
+        _check_goal(self)
         _check_order(self.plan().stages)
         _check_pairs(self.plan())
         if not self.promote:
@@ -172,6 +193,11 @@ class Launch:
     def plan(self) -> Plan:
         """The stages in full: a plan that promotes ends at 100 %."""
         stages = self.stages or _DEFAULT_STAGES[self.strategy]
+        if self.goal is not None:
+            stages = tuple(
+                replace(stage, goal=self.goal) if 0 < stage.weight < BASIS_POINTS else stage
+                for stage in stages
+            )
         if self.stages is None and not self.promote:
             stages = tuple(stage for stage in stages if stage.shadow) or stages
         if self.promote and stages[-1].weight < BASIS_POINTS:
@@ -195,6 +221,23 @@ def check_reasons(reason: str | None, *, quarantine: bool = False, freeze: bool 
         raise ValueError("override_quarantine needs a reason: why may this version run again?")
     if freeze:
         raise ValueError("override_freeze needs a reason: why can this not wait?")
+
+
+def _check_goal(launch: Launch) -> None:
+    if launch.goal is None:
+        if launch.strategy is Strategy.AB_TEST and launch.stages is None:
+            raise ValueError(
+                "an A/B test needs a goal: what is the candidate to improve? For instance"
+                ' {"metric": "accuracy", "minimum_detectable_effect": 0.02}'
+            )
+        return
+    if launch.stages is not None:
+        raise ValueError("this plan lists its stages: write the goal into the stage that decides")
+    if launch.strategy is not Strategy.AB_TEST:
+        raise ValueError(
+            f'a goal is for the strategy "ab_test" or for a stage of your own, not for the'
+            f" stages of {launch.strategy}"
+        )
 
 
 def _check_order(stages: tuple[Stage, ...]) -> None:
@@ -240,6 +283,10 @@ _DEFAULT_STAGES: Final[Mapping[Strategy, tuple[Stage, ...]]] = {
     ),
     Strategy.SHADOW: (
         Stage(weight=0, shadow=True, bake=_WATCH),
+        Stage(weight=BASIS_POINTS, bake=_BAKE),
+    ),
+    Strategy.AB_TEST: (
+        Stage(weight=BASIS_POINTS // 2, bake=_WATCH),
         Stage(weight=BASIS_POINTS, bake=_BAKE),
     ),
 }
