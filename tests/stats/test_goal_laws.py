@@ -73,7 +73,7 @@ def near(finding: GoalFinding) -> bool:
 
 
 @given(histories())
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_the_status_follows_from_the_interval(history: list[list[Stratum]]) -> None:
     for finding in run(history)[1]:
         if finding.counted and not near(finding):
@@ -82,7 +82,7 @@ def test_the_status_follows_from_the_interval(history: list[list[Stratum]]) -> N
 
 
 @given(histories())
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_estimates_lie_within_their_intervals(history: list[list[Stratum]]) -> None:
     for finding in run(history)[1]:
         for value, (low, high) in (
@@ -96,7 +96,7 @@ def test_estimates_lie_within_their_intervals(history: list[list[Stratum]]) -> N
 
 
 @given(histories())
-@settings(max_examples=40)
+@settings(max_examples=30)
 def test_swapping_the_arms_turns_a_win_into_harm(history: list[list[Stratum]]) -> None:
     plain = replace(DESIGN, futility=None)
     swapped = [
@@ -113,7 +113,7 @@ def test_swapping_the_arms_turns_a_win_into_harm(history: list[list[Stratum]]) -
 
 
 @given(histories())
-@settings(max_examples=40)
+@settings(max_examples=30)
 def test_to_want_more_failures_is_to_want_fewer_successes(
     history: list[list[Stratum]],
 ) -> None:
@@ -131,7 +131,7 @@ def test_to_want_more_failures_is_to_want_fewer_successes(
 
 
 @given(histories(), st.sampled_from([1e-6, 1e-3, 1e3, 1e6]))
-@settings(max_examples=40)
+@settings(max_examples=30)
 def test_the_unit_of_measurement_does_not_matter(
     history: list[list[Stratum]], factor: float
 ) -> None:
@@ -153,7 +153,7 @@ def test_the_unit_of_measurement_does_not_matter(
 
 
 @given(histories(), st.data())
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_more_successes_never_lower_a_treatments_standing(
     history: list[list[Stratum]], data: st.DataObject
 ) -> None:
@@ -175,7 +175,7 @@ def test_more_successes_never_lower_a_treatments_standing(
 
 
 @given(histories(), st.randoms())
-@settings(max_examples=40)
+@settings(max_examples=30)
 def test_the_order_of_strata_does_not_matter(history: list[list[Stratum]], random) -> None:
     shuffled = [random.sample(strata, len(strata)) for strata in history]
     for one, two in zip(run(history)[1], run(shuffled)[1], strict=True):
