@@ -18,8 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.middleware import Middleware
 
 from turnout import db, migrations, telemetry
+from turnout.experiments.planning import router as experiment_planning
 from turnout.experiments.routes import router as experiments
 from turnout.gateway.app import Gateway
+from turnout.gateway.drill_routes import router as drill
 from turnout.gateway.routes import router as gateway
 from turnout.http import BodyLimit, Clock, Resources, system_clock
 from turnout.observations.routes import router as observations
@@ -42,8 +44,10 @@ ROUTERS: Final = (
     rollouts,
     rollout_verbs,
     model_rollouts,
+    drill,
     shadow,
     experiments,
+    experiment_planning,
 )
 TAGS: Final = (
     "registry",

@@ -55,6 +55,19 @@ def rollouts(
         render.out.print(render.rollouts(found))
 
 
+def drill(
+    model: Annotated[str, typer.Argument(help="The model's name.")],
+    to_version: Annotated[str | None, typer.Option(help="Instead of the last proven one.")] = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Rehearse a rollback; nothing changes. Exit status 0: possible; 1: it is not."""
+    with connected(url) as client:
+        body = {} if to_version is None else {"to_version": to_version}
+        found = call(client, "POST", f"models/{model}/rollback/drill", json=body)
+        render.out.print(render.drill(found))
+    raise typer.Exit(0 if found["possible"] else 1)
+
+
 @rollout.callback()
 def chosen(
     context: typer.Context,
@@ -109,7 +122,7 @@ for verb, sentence in VERBS.items():
 
 
 @rollout.command()
-def promote(
+def promote(  # noqa: PLR0917  (options of a command line)
     context: typer.Context,
     full: Annotated[bool, typer.Option(help="All the way, not only to the next stage.")] = False,
     override_freeze: OverrideFreeze = False,
@@ -176,6 +189,6 @@ def _story(client: Any, identity: str) -> Any:
 
 
 def register(app: typer.Typer) -> None:
-    for command in (models, versions, rollouts):
+    for command in (models, versions, rollouts, drill):
         app.command()(command)
     app.add_typer(rollout, name="rollout")

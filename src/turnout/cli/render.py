@@ -23,8 +23,12 @@ COLOURS: Final = {
     "failed": "bold red",
     "pass": "green",
     "fail": "red",
+    "win": "green",
+    "harm": "red",
     "production": "green",
     "rejected": "red",
+    "proven": "green",
+    "obstacle": "red",
     "archived": "dim",
 }
 BAR: Final = 20
@@ -94,6 +98,14 @@ def rollouts(found: Sequence[Json]) -> RenderableType:
     return rows
 
 
+def drill(found: Json) -> RenderableType:
+    way = " → ".join(filter(None, (found["from_version"], found["to_version"])))
+    rows = table(f"rollback {way}".strip(), "trial", "what was found")
+    for trial in found["trials"]:
+        rows.add_row(coloured(trial["result"]), trial["sentence"])
+    return rows
+
+
 def line(rollout: Json) -> Text:
     """One line on where a rollout stands."""
     text = Text.assemble((rollout["model"], "bold"), " ")
@@ -115,8 +127,17 @@ def story(rollout: Json, history: Sequence[Json]) -> RenderableType:
         parts.append(f"this stage ends at {when(ends)} at the earliest")
     if rollout["waiting_for"]:
         parts.append(f"waiting for: {rollout['waiting_for']}")
+    if rollout["goal"]:
+        parts.append(goal(rollout))
     parts += ["", findings(rollout), "", steps(history)]
     return Group(*parts)
+
+
+def goal(rollout: Json) -> Text:
+    """What the A/B test is about, and what its last look found."""
+    found, wanted = rollout["goal"], rollout["plan"]["stages"][rollout["stage"]["index"]]["goal"]
+    about = f"goal: {wanted['metric']}, " if wanted else "goal: "
+    return Text.assemble((about, "bold"), coloured(found["status"]), f" ({found['reason']})")
 
 
 def findings(rollout: Json) -> RenderableType:

@@ -13,6 +13,7 @@ from turnout.errors import Refusal
 from turnout.gateway.lookups import Lookups, RouteOnItsWay
 from turnout.gateway.recorder import Recorder
 from turnout.gateway.responder import Responder, Served
+from turnout.gateway.runtimes.answers import Answer, JsonValue
 from turnout.gateway.runtimes.pool import RuntimePool
 from turnout.gateway.schemas import AssignRequest, PredictRequest, predict_requests, read
 from turnout.gateway.shadows import Shadows
@@ -90,6 +91,12 @@ class Gateway:
         if version is None:
             version = await self._lookups.version(route.model, request.version)
         return forced(route.split, version), version
+
+    async def probe(self, version: VersionRef, inputs: JsonValue) -> Answer | None:
+        """Make sure that this replica can answer with a version: load it, and ask it, too, if there
+        are inputs to ask it with. Raises RunByCaller, InputMismatch or RuntimeFailure."""
+        runtime = await self._pool.runtime(version)
+        return None if inputs is None else await runtime.predict(inputs)
 
     async def predict(self, live: LiveRoute, request: PredictRequest) -> Served:
         by, version = await self.assign(live, request)

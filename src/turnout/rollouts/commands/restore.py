@@ -77,6 +77,24 @@ async def restore(
     return await _switch(session, model, target, wish.reason, actor=actor, now=now)
 
 
+async def destination(
+    session: AsyncSession, model: ModelRef, target: VersionRef | None
+) -> tuple[VersionRef, VersionRef | None]:
+    """Where a rollback without a rollout under way leads to, and which version it takes off.
+
+    The last proven version, unless one is named; refused where it could not answer.
+    """
+    serving = await queries.answering(session, model.id)
+    leaving = serving[0] if len(serving) == 1 else None
+    target = target or await _proven(session, model, leaving)
+    if leaving is not None and leaving.id == target.id:
+        raise AnswersAlready(target)
+    check_servable(target)
+    if (quarantine := await queries.quarantine(session, target.id)) is not None:
+        raise Quarantined(target, quarantine)
+    return target, leaving
+
+
 async def _switch(
     session: AsyncSession,
     model: ModelRef,
@@ -86,14 +104,7 @@ async def _switch(
     actor: str,
     now: datetime,
 ) -> Rollout:
-    serving = await queries.answering(session, model.id)
-    leaving = serving[0] if len(serving) == 1 else None
-    target = target or await _proven(session, model, leaving)
-    if leaving is not None and leaving.id == target.id:
-        raise AnswersAlready(target)
-    check_servable(target)
-    if (quarantine := await queries.quarantine(session, target.id)) is not None:
-        raise Quarantined(target, quarantine)
+    target, leaving = await destination(session, model, target)
     rollout = await open_rollout(
         session, AT_ONCE, target, leaving, reason=reason, actor=actor, now=now, restores=True
     )
