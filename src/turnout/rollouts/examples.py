@@ -48,6 +48,37 @@ LAUNCH: Final[Any] = {
             "on_conflict": "queue",
         },
     },
+    "A/B test": {
+        "summary": "Half and half until the goal decides, then all or nothing",
+        "value": {
+            "candidate": "2.0.0",
+            "strategy": "ab_test",
+            "goal": {"metric": "accuracy", "minimum_detectable_effect": 0.02},
+        },
+    },
+    "shadow, canary, A/B test": {
+        "summary": "One plan: mirror, then a little traffic, then prove that it sells",
+        "value": {
+            "candidate": "2.0.0",
+            "strategy": "ab_test",
+            "stages": [
+                {"weight": 0, "shadow": True, "bake": "1h"},
+                {"weight": 5, "bake": "1h"},
+                {
+                    "weight": 50,
+                    "bake": "24h",
+                    "max_duration": "14d",
+                    "goal": {
+                        "metric": "conversion",
+                        "direction": "increase",
+                        "per": "unit",
+                        "minimum_detectable_effect": 0.01,
+                    },
+                },
+                {"weight": 100, "bake": "1h"},
+            ],
+        },
+    },
     "replace": {
         "summary": "At once, watched for ten minutes",
         "value": {"candidate": "2.0.0", "strategy": "replace"},

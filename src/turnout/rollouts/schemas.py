@@ -1,7 +1,7 @@
 """Views of rollouts: they name versions, and say what a rollout waits for."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -18,6 +18,7 @@ from turnout.rollouts.domain.plan import Plan, Strategy
 from turnout.rollouts.domain.progress import Pause, exposure
 from turnout.rollouts.domain.transitions import Event, Hold, Situation, decide
 from turnout.rollouts.tables import Rollout, RolloutLook, RolloutStep
+from turnout.stats.goal import GoalFinding
 from turnout.stats.verdict import Verdict
 
 ZERO: Final = timedelta()
@@ -51,7 +52,7 @@ class RolloutView:
 
     `weight` is the candidate's share of the traffic now, in percent. `reason` is that of the last
     step, `waiting_for` says what the next one waits for, and `findings` is what each guardrail
-    said when a verdict last changed. `starts_at` is when a rollout that is scheduled may begin,
+    said when a verdict last changed. `goal` is what the last look at the stage's goal found. `starts_at` is when a rollout that is scheduled may begin,
     `retries` the rollout whose plan this one runs again.
     """
 
@@ -68,6 +69,7 @@ class RolloutView:
     waiting_for: str | None
     pause: Pause | None
     findings: tuple[Judged, ...]
+    goal: GoalFinding | None
     plan: Plan
     starts_at: datetime | None
     restores: bool
@@ -107,6 +109,7 @@ class LookView:
     verdict: Verdict
     reason: str
     findings: tuple[Judged, ...]
+    goal: GoalFinding | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +148,14 @@ def _judgement(rollout: Rollout, look: RolloutLook | None) -> Judgement:
     progress = rollout.progress
     if look is None:
         return NOT_LOOKED_AT
-    current = look.progress.split_id == progress.split_id
-    return look.judgement if current or progress.phase.terminal else NOT_LOOKED_AT
+    if progress.phase.terminal:
+        return look.judgement
+    if look.progress.split_id != progress.split_id:
+        return NOT_LOOKED_AT
+    if (pursued := rollout.sequences.goal) is not None and pursued.finding is not None:
+        # Looks at the goal are many, and stored only when a verdict changes.
+        return replace(look.judgement, goal=pursued.finding)
+    return look.judgement
 
 
 def _view(
@@ -170,6 +179,7 @@ def _view(
         waiting_for=decision.reason if waits else None,
         pause=progress.pause,
         findings=judgement.findings,
+        goal=judgement.goal,
         plan=plan,
         starts_at=progress.entered_at if progress.phase is Phase.SCHEDULED else None,
         restores=rollout.restores,
@@ -223,6 +233,7 @@ def look_view(look: RolloutLook) -> LookView:
         verdict=look.judgement.verdict,
         reason=look.judgement.reason,
         findings=look.judgement.findings,
+        goal=look.judgement.goal,
     )
 
 
