@@ -14,8 +14,11 @@ from turnout.stats.tails import critical_value
 if TYPE_CHECKING:
     from turnout.stats.baseline import Baseline, Good
 
-#: Effects are looked for within this factor of what the normal curve says.
-_SEARCH = 100.0
+#: Effects are looked for between so much less and so much more than what the normal curve says.
+_LEAST, _MOST = 0.1, 100.0
+
+#: Units that no experiment has.
+_NO_MORE = 1e14
 
 
 def control_units(
@@ -24,8 +27,11 @@ def control_units(
     """The units of the control with which a single look finds the effect with chance 1 - beta.
 
     `alpha` is of the side looked at, `ratio` the treatment's units over the control's. A share
-    that cannot change so much is taken to vary as it does now.
+    that cannot change so much is taken to vary as it does now. Infinite where that is more than
+    there can be.
     """
+    if _normal_units(baseline, effect, alpha=alpha, beta=beta, ratio=ratio) > _NO_MORE:
+        return math.inf
     side: Literal["greater", "less"] = "greater" if good == "up" else "less"
     if baseline.proportion and baseline.reaches(effect, good):
         events = sample_size_proportions(
@@ -52,9 +58,8 @@ def least_effect(
 ) -> float | None:
     """The least effect that so many units of the control find; None where none is large enough."""
     require_positive(units=units)
-    reach = critical_value(1 - alpha, "greater", None) + critical_value(1 - beta, "greater", None)
-    normal = reach * math.sqrt(baseline.variance * (1 + 1 / ratio) / units)
-    least, most = normal / _SEARCH, normal * _SEARCH
+    normal = math.sqrt(_normal_units(baseline, 1, alpha=alpha, beta=beta, ratio=ratio) / units)
+    least, most = normal * _LEAST, normal * _MOST
     if baseline.proportion:
         room = 1 - baseline.value if good == "up" else baseline.value
         most = min(most, (1 - 1e-9) * room)
@@ -66,3 +71,11 @@ def least_effect(
     if least >= most or lacking(most) > 0:
         return None
     return float(optimize.brentq(lacking, least, most, rtol=1e-9))
+
+
+def _normal_units(
+    baseline: Baseline, effect: float, *, alpha: float, beta: float, ratio: float
+) -> float:
+    """The units of the control, were the variance the same in both arms and known."""
+    reach = critical_value(1 - alpha, "greater", None) + critical_value(1 - beta, "greater", None)
+    return baseline.variance * (1 + 1 / ratio) * (reach / effect) ** 2

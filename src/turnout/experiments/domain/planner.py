@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from turnout.experiments.domain.aim import Aim, Past
+from turnout.experiments.domain.aim import MOST_UNITS, Aim, Past
 from turnout.experiments.domain.forecast import Forecast, Source
 from turnout.experiments.domain.plan import Plan
 from turnout.quantities import BASIS_POINTS
@@ -12,8 +12,6 @@ from turnout.stats.baseline import Baseline
 
 _WIDEST: Final = Baseline(value=0.5, variance=0.25, proportion=True)
 """No share of single events varies more."""
-
-_UNREACHED: Final = MOST_UNITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,20 +27,21 @@ def settle(plan: Plan, past: Past) -> Settlement:
 
     A metric of which nothing is known but that it is a share is taken to vary as much as one can.
     Of any other, no size can be told: then the experiment ends with its `max_duration`, and the
-    goal is looked at once, with all of the error rate. Takes up to a second: call it in a thread.
+    goal is looked at once, with all of the error rate. Refused for an effect that no number of
+    units would find. Takes up to a second: call it in a thread.
     """
     if plan.target_sample_size is not None:
         return Settlement(target_sample_size=plan.target_sample_size, reason="as planned")
     aim, baseline = Aim.of(plan), past.baseline
     if baseline is None and not plan.goal.share:
         return Settlement(
-            target_sample_size=_UNREACHED,
+            target_sample_size=MOST_UNITS,
             reason=f"nothing is known of {plan.goal.metric} yet, so max_duration ends the search",
         )
     # Serving requests must not wait for numpy and scipy to load.
     from turnout.experiments.domain.prognosis import units  # noqa: PLC0415
 
-    total = min(units(aim, baseline or _WIDEST), MOST_UNITS)
+    total = units(aim, baseline or _WIDEST)
     target = max(plan.min_sample_size, math.ceil(total * min(aim.weights) / BASIS_POINTS))
     value = "is not known" if baseline is None else f"has been {baseline.value:.4g}"
     return Settlement(

@@ -10,7 +10,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from turnout.experiments.domain.aim import Aim, Past
+from turnout.errors import Unprocessable
+from turnout.experiments.domain.aim import MOST_UNITS, Aim, Past
 from turnout.experiments.domain.forecast import (
     Assumptions,
     Chance,
@@ -34,10 +35,21 @@ _CURVE: Final = range(11)
 """The points of the power curve, in fifths of the minimum detectable effect."""
 
 
+class EffectTooSmall(Unprocessable):
+    def __init__(self, effect: float) -> None:
+        super().__init__(
+            f"an effect of {effect:g} takes more than {MOST_UNITS:,} units: plan for a larger one",
+            field="minimum_detectable_effect",
+        )
+
+
 def units(aim: Aim, baseline: Baseline) -> float:
     """Units of all variants with which each treatment finds the effect with the power asked for,
     at most."""
-    return _single(aim, baseline) * _planned(aim).inflation
+    found = _single(aim, baseline) * _planned(aim).inflation
+    if found > MOST_UNITS:
+        raise EffectTooSmall(aim.effect)
+    return found
 
 
 def forecast(
@@ -157,7 +169,9 @@ def _daily(past: Past) -> float | None:
 def _attainable(aim: Aim, past: Past) -> float | None:
     """The units whose outcomes are in before the time is up; None where the pace is not known."""
     daily = _daily(past)
-    return None if daily is None else daily * max(0.0, (aim.max_duration - past.label_delay) / DAY)
+    if daily is None:
+        return None
+    return min(MOST_UNITS, daily * max(0.0, (aim.max_duration - past.label_delay) / DAY))
 
 
 def _duration(past: Past, total: float) -> timedelta | None:
