@@ -12,6 +12,7 @@ from turnout.experiments.domain.plan import Plan, Treatment
 from turnout.experiments.domain.state import Progress, Sequences, Status
 from turnout.observations.domain.evidence import ArmEvidence
 from turnout.observations.domain.metric import Goal
+from turnout.stats.goal import GoalStatus
 from turnout.stats.totals import UnitTotals
 
 CONTROL, TREATMENT, ANOTHER = "1.0.0", "2.0.0", "3.0.0"
@@ -88,3 +89,14 @@ def analysed(
         now=now,
         look=look,
     )
+
+
+TWO = plan(TREATMENT, ANOTHER)
+
+
+def statuses(analysis: Analysis) -> list[GoalStatus]:
+    return [found.finding.status for found in analysis.comparisons]
+
+
+def three(control: int, treatment: int, another: int, *, of: int = 2_500) -> ExperimentEvidence:
+    return seen(control=arm(of, control), treatment=arm(of, treatment), another=arm(of, another))
