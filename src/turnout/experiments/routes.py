@@ -287,7 +287,7 @@ async def show_past_analysis(
     number: Annotated[int, Path(ge=1, le=LARGEST_NUMBER, examples=[1])],
     session: Session,
 ) -> AnalysisView:
-    """An analysis in full, as it was answered then."""
+    """An analysis in full, by its number in the list, exactly as it was made then."""
     await queries.experiment(session, experiment_id)
     return analysis_view(await queries.analysis(session, experiment_id, number))
 
