@@ -1,10 +1,12 @@
 """Record what was seen, fold it into totals, and keep each for as long as it is of use."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import delete, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -19,11 +21,12 @@ from turnout.observations.domain.batch import (
     OutcomeRefused,
     TooManyRows,
 )
+from turnout.observations.domain.maturity import Maturing
 from turnout.observations.domain.outcome import WAIT_FOR_PREDICTION, Outcome
 from turnout.observations.domain.prediction import Prediction
 from turnout.observations.domain.span import Days, Span
 from turnout.observations.folding import FoldFailed
-from turnout.observations.tables import Batch, WaitingOutcome
+from turnout.observations.tables import Batch, MaturingMetric, WaitingOutcome
 from turnout.observations.wire import Submission
 from turnout.registry import queries as registry
 from turnout.registry.domain.semver import SemVer
@@ -235,6 +238,22 @@ async def _versions(
     }
 
 
+async def let_mature(
+    session: AsyncSession, model_id: int, split_id: int, wanted: Iterable[Maturing]
+) -> None:
+    """Count these metrics by themselves, of predictions that are old enough, in this split.
+
+    Outcomes that were folded before are left out: do this when the split is set.
+    """
+    key = {"model_id": model_id, "split_id": split_id}
+    rows = [
+        {**key, "series": found.series, "metric": found.metric, "age": found.age}
+        for found in set(wanted)
+    ]
+    if rows:
+        await session.execute(insert(MaturingMetric).values(rows).on_conflict_do_nothing())
+
+
 async def fold(
     session: AsyncSession,
     *,
@@ -242,25 +261,41 @@ async def fold(
     limit: int = FOLD_ROWS,
     passing_over: Collection[int] = (),
 ) -> int:
-    """Fold about `limit` rows of the model that waits longest; the number folded.
+    """Fold outcomes that have become old enough, or about `limit` rows of the model that waits
+    longest; the number folded.
 
     Zero means that nothing waits, or that other workers are at it: one model has one folder at a
     time, which is what makes the differences of its totals right. A failure names the model, so
     that the caller can pass it over and go on with the others.
     """
+    old_and_new = await folding.returns_old(session)
+    ripe = await folding.lock_ripe(session, now=now, passing_over=passing_over)
+    if ripe is not None:
+        with _failure_of(ripe):
+            folded = await folding.fold_ripe(
+                session, ripe, limit=limit, now=now, old_and_new=old_and_new
+            )
+        if folded:
+            return folded
     model_id = await folding.lock_longest_waiting(session, passing_over=passing_over)
     if model_id is None:
         return 0
     due = await folding.take_batches(session, model_id, limit=limit, now=now)
     if due is None:
         return 0
+    with _failure_of(model_id):
+        await folding.fold_batches(session, due, old_and_new=old_and_new)
+    return due.predictions + due.outcomes
+
+
+@contextmanager
+def _failure_of(model_id: int) -> Iterator[None]:
     try:
-        await folding.fold_batches(session, due, old_and_new=await folding.returns_old(session))
+        yield
     except DBAPIError as error:
         if lost_connection(error):
             raise
         raise FoldFailed(model_id) from error
-    return due.predictions + due.outcomes
 
 
 async def ensure_partitions(session: AsyncSession, *, now: datetime) -> None:

@@ -21,6 +21,7 @@ FOLD_LOCK: Final = 0x666F6C64
 
 _LOCK_MODEL: Final = text(fold_sql.LOCK_MODEL)
 _TAKE_BATCHES: Final = text(fold_sql.TAKE_BATCHES)
+_LOCK_RIPE: Final = text(outcome_sql.LOCK_RIPE)
 _MATCH_WAITING: Final = text(outcome_sql.MATCH_WAITING)
 
 
@@ -104,6 +105,26 @@ async def _match_waiting(session: AsyncSession, due: Due) -> int:
         due.parameters | {"seq": due.seqs[0], "skew": CLOCK_SKEW},
     )
     return joined.rowcount  # type: ignore[attr-defined, no-any-return]
+
+
+async def lock_ripe(
+    session: AsyncSession, *, now: datetime, passing_over: Collection[int] = ()
+) -> int | None:
+    """Become the one folder of a model of which outcomes have become old enough, if any."""
+    parameters = {"lock": FOLD_LOCK, "now": now, "passing_over": list(passing_over)}
+    model_id: int | None = await session.scalar(_LOCK_RIPE, parameters)
+    return model_id
+
+
+async def fold_ripe(
+    session: AsyncSession, model_id: int, *, limit: int, now: datetime, old_and_new: bool
+) -> int:
+    """Fold outcomes that have become old enough by now; their number."""
+    folded: int | None = await session.scalar(
+        _statement(outcome_sql.fold_ripe, old_and_new=old_and_new),
+        {"model_id": model_id, "now": now, "limit": limit},
+    )
+    return folded or 0
 
 
 @cache

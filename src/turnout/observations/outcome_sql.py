@@ -67,7 +67,7 @@ MATCH_WAITING: Final = f"""
 _OUTCOMES: Final = f"""
     chunk AS MATERIALIZED (
         SELECT unit, split_id, version_id, metric, shadow_version <> 0 AS shadow,
-            1 AS n, {summand("value")} AS x,
+            1 AS n, {summand("value")} AS x, answered_at,
             {minute_of("answered_at")} AS minute
         FROM {of_batches("outcome", "value IS NOT NULL")}
     ), minutes AS (
@@ -76,8 +76,45 @@ _OUTCOMES: Final = f"""
         FROM chunk WHERE metric = '{ACCURACY}' GROUP BY {each("?", WINDOW)}
         ON CONFLICT (model_id, {each("?", WINDOW)})
         DO UPDATE SET {added("labelled", "correct")}
+    ), maturing AS MATERIALIZED (
+        SELECT split_id, series, metric, age FROM maturing_metric
+        WHERE model_id = :model_id AND split_id IN (SELECT split_id FROM chunk)
+    ), queued AS (
+        INSERT INTO maturing_outcome (model_id, due_at, split_id, version_id, unit, series, x)
+        SELECT :model_id, answered_at + age, split_id, version_id, unit, series, x
+        FROM chunk JOIN maturing USING (split_id, metric)
     )
 """
+
+
+# One look at the index for each model that has such metrics at all.
+LOCK_RIPE: Final = """
+    SELECT model_id, set_config('work_mem', '64MB', true)
+    FROM (SELECT DISTINCT model_id FROM maturing_metric OFFSET 0) AS model
+    WHERE model_id <> ALL(CAST(:passing_over AS int[]))
+        AND EXISTS (
+            SELECT FROM maturing_outcome AS waiting
+            WHERE waiting.model_id = model.model_id AND due_at <= :now
+        )
+        AND pg_try_advisory_xact_lock(:lock, model_id)
+    LIMIT 1
+"""
+
+
+def fold_ripe(*, old_and_new: bool) -> str:
+    """Fold outcomes whose predictions are old enough by now: each leaves the queue and counts."""
+    return f"""
+    WITH ripe AS (
+        DELETE FROM maturing_outcome WHERE model_id = :model_id AND id IN (
+            SELECT id FROM maturing_outcome
+            WHERE model_id = :model_id AND due_at <= :now
+            ORDER BY due_at LIMIT :limit
+        )
+        RETURNING unit, split_id, version_id, series AS metric, x
+    ), chunk AS MATERIALIZED (
+        SELECT *, 1 AS n FROM ripe
+    ), {fold_values(old_and_new=old_and_new)}
+    """
 
 
 def fold_outcomes(*, old_and_new: bool) -> str:

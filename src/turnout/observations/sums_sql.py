@@ -81,7 +81,8 @@ def of_batches(table: str, condition: str) -> str:
 
 
 def fold_values(*, old_and_new: bool) -> str:
-    """Fold `chunk`, whose rows are a value x of a metric (and n = 1), into units and arms.
+    """Fold `chunk`, whose rows are a value x of a metric (and n = 1), into units and arms, and
+    count them.
 
     A value without a unit is a unit of its own.
     """
@@ -98,9 +99,11 @@ def fold_values(*, old_and_new: bool) -> str:
         {changed(_ARM_METRIC, _UNIT_METRIC, _NX, old_and_new=old_and_new)}
         UNION ALL
         SELECT {each("?", _ARM_METRIC)}, n, 0, x, 0 FROM chunk WHERE unit IS NULL
+    ), totals AS (
+        INSERT INTO arm_total AS t (model_id, {each("?", _ARM_METRIC)}, {each("?", TOTALS)})
+        SELECT :model_id, {each("?", _ARM_METRIC)}, {", ".join(differences(*_NX))}
+        FROM changed GROUP BY {each("?", _ARM_METRIC)}
+        ON CONFLICT (model_id, {each("?", _ARM_METRIC)}) DO UPDATE SET {added(*TOTALS)}
     )
-    INSERT INTO arm_total AS t (model_id, {each("?", _ARM_METRIC)}, {each("?", TOTALS)})
-    SELECT :model_id, {each("?", _ARM_METRIC)}, {", ".join(differences(*_NX))}
-    FROM changed GROUP BY {each("?", _ARM_METRIC)}
-    ON CONFLICT (model_id, {each("?", _ARM_METRIC)}) DO UPDATE SET {added(*TOTALS)}
+    SELECT count(*) FROM chunk
     """

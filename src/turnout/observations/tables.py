@@ -5,7 +5,7 @@ rows can live on a database node of their own. Text keys compare by bytes, which
 faster than by locale.
 """
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated
 
 from sqlalchemy import (
@@ -195,6 +195,35 @@ class UnitOutcome(Base):
     metric: Mapped[TextKey]
     n: Mapped[Count]
     x: Mapped[Sum]
+
+
+class MaturingMetric(Base):
+    """In this split, outcomes of `metric` also count by themselves, as `series`, once their
+    prediction is of this age."""
+
+    __tablename__ = "maturing_metric"
+
+    model_id: Mapped[ModelKey]
+    split_id: Mapped[BigKey]
+    series: Mapped[TextKey]
+    metric: Mapped[Plain]
+    age: Mapped[timedelta]
+
+
+class MaturingOutcome(Base):
+    """An outcome that counts for `series` as soon as its prediction is old enough."""
+
+    __tablename__ = "maturing_outcome"
+    __table_args__ = (Index(None, "model_id", "due_at"),)
+
+    model_id: Mapped[ModelKey]
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    due_at: Mapped[datetime]
+    split_id: Mapped[Big]
+    version_id: Mapped[int]
+    unit: Mapped[Plain | None]
+    series: Mapped[Plain]
+    x: Mapped[Real]
 
 
 class Arm(Base):

@@ -88,6 +88,33 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "maturing_metric",
+        sa.Column("model_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("split_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("series", sa.Text(collation="C"), nullable=False),
+        sa.Column("metric", sa.Text(collation="C"), nullable=False),
+        sa.Column("age", sa.Interval(), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", "split_id", "series", name=op.f("pk_maturing_metric")),
+    )
+    op.create_table(
+        "maturing_outcome",
+        sa.Column("model_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("split_id", sa.BigInteger(), nullable=False),
+        sa.Column("version_id", sa.Integer(), nullable=False),
+        sa.Column("unit", sa.Text(collation="C"), nullable=True),
+        sa.Column("series", sa.Text(collation="C"), nullable=False),
+        sa.Column("x", sa.DOUBLE_PRECISION(), nullable=False),
+        sa.PrimaryKeyConstraint("model_id", "id", name=op.f("pk_maturing_outcome")),
+    )
+    op.create_index(
+        op.f("ix_maturing_outcome_model_id_due_at"),
+        "maturing_outcome",
+        ["model_id", "due_at"],
+        unique=False,
+    )
+    op.create_table(
         "minute_class",
         sa.Column("model_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("minute", sa.DateTime(timezone=True), nullable=False),
