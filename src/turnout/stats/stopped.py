@@ -19,6 +19,8 @@ from turnout.stats.recursion import Walk
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from turnout.stats.recursion import Step
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stopped:
@@ -46,16 +48,13 @@ def stopped(
     require_between(0, 1, confidence=confidence)
     if len(upper) != len(fractions) - 1:
         raise BadArgument("upper", f"must have a bound for each of {len(fractions) - 1} looks")
+    highs = [*upper, z]
     # One walk without drift serves them all.
-    steps, walk = [], Walk()
-    floor = [-math.inf] * len(upper) if lower is None else lower
-    for fraction, low, high in zip(fractions, [*floor, -math.inf], [*upper, z], strict=True):
-        step = walk.step(fraction)
-        steps.append((step, high))
-        walk = step.stop(low=low, high=high)
+    steps = _steps(fractions, highs, lower)
 
     def as_extreme(drift: float) -> float:
-        return math.fsum(step.above(high, drift=drift) for step, high in steps)
+        chances = (step.above(high, drift=drift) for step, high in zip(steps, highs, strict=True))
+        return math.fsum(chances)
 
     def drift_at(probability: float) -> float:
         trend = z / math.sqrt(fractions[-1])
@@ -76,3 +75,15 @@ def stopped(
 
 #: The result lies within so many standard errors of the first look.
 _REACH = 10.0
+
+
+def _steps(
+    fractions: Sequence[float], highs: Sequence[float], lower: Sequence[float] | None
+) -> list[Step]:
+    steps, walk = [], Walk()
+    lows = [-math.inf] * len(fractions) if lower is None else [*lower, -math.inf]
+    for fraction, low, high in zip(fractions, lows, highs, strict=True):
+        step = walk.step(fraction)
+        steps.append(step)
+        walk = step.stop(low=low, high=high)
+    return steps
