@@ -68,6 +68,12 @@ def test_after_a_hundred_looks_it_is_what_the_walk_under_each_drift_says(symmetr
         assert sum(exits.upper) == pytest.approx(share, rel=1e-9)
 
 
+def test_an_overwhelming_result_after_looks_that_could_not_stop_is_a_number() -> None:
+    result = stopped(37.0, [0.07, 0.5, 1.0], [math.inf, math.inf])
+
+    assert result.drift == pytest.approx(37.0, abs=1e-3)
+
+
 def test_missing_bounds_are_refused() -> None:
     with pytest.raises(BadArgument, match=r"^upper "):
         stopped(2.0, [0.5, 1.0], [])

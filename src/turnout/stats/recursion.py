@@ -42,6 +42,9 @@ FARTHEST = 38.0
 #: Probabilities below this are nothing; a bound that spends so little cannot be reached.
 _NOTHING = 1e-300
 
+#: The logarithm of a likelihood ratio beyond which there is no number.
+_LARGEST_LOG = 700.0
+
 _BLOCK = 4 * len(_GAUSS_NODES)
 
 
@@ -134,7 +137,7 @@ class Step:
         if drift:
             ahead = ahead + drift * math.sqrt(increment)
             trend = drift * math.sqrt(origin.fraction)
-            mass = mass * np.exp(trend * (origin.nodes - trend / 2))
+            mass = mass * np.exp(np.minimum(trend * (origin.nodes - trend / 2), _LARGEST_LOG))
         return float(special.ndtr(sign * ahead) @ mass)
 
     def _bound(self, probability: float, sign: float) -> float:

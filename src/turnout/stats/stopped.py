@@ -48,13 +48,11 @@ def stopped(
     require_between(0, 1, confidence=confidence)
     if len(upper) != len(fractions) - 1:
         raise BadArgument("upper", f"must have a bound for each of {len(fractions) - 1} looks")
-    highs = [*upper, z]
     # One walk without drift serves them all.
-    steps = _steps(fractions, highs, lower)
+    steps = _steps(z, fractions, upper, lower)
 
     def as_extreme(drift: float) -> float:
-        chances = (step.above(high, drift=drift) for step, high in zip(steps, highs, strict=True))
-        return math.fsum(chances)
+        return math.fsum(step.above(high, drift=drift) for step, high in steps)
 
     def drift_at(probability: float) -> float:
         trend = z / math.sqrt(fractions[-1])
@@ -78,12 +76,14 @@ _REACH = 10.0
 
 
 def _steps(
-    fractions: Sequence[float], highs: Sequence[float], lower: Sequence[float] | None
-) -> list[Step]:
+    z: float, fractions: Sequence[float], upper: Sequence[float], lower: Sequence[float] | None
+) -> list[tuple[Step, float]]:
+    """The looks that could stop, with their upper bounds, and the last one with what it saw."""
     steps, walk = [], Walk()
-    lows = [-math.inf] * len(fractions) if lower is None else [*lower, -math.inf]
-    for fraction, low, high in zip(fractions, lows, highs, strict=True):
-        step = walk.step(fraction)
-        steps.append(step)
-        walk = step.stop(low=low, high=high)
-    return steps
+    floor = [-math.inf] * len(upper) if lower is None else lower
+    for fraction, low, high in zip(fractions, floor, upper, strict=False):
+        if math.isfinite(low) or math.isfinite(high):
+            step = walk.step(fraction)
+            steps.append((step, high))
+            walk = step.stop(low=low, high=high)
+    return [*steps, (walk.step(fractions[-1]), z)]
