@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from turnout.experiments.domain import words
 from turnout.experiments.domain.comparison import Comparison, enough, improvement
 from turnout.experiments.domain.evidence import ExperimentEvidence
 from turnout.experiments.domain.health import Check, HealthFinding
@@ -145,8 +146,8 @@ def _goal(findings: Findings) -> Judgement:
     if winners:
         return _ship(findings, winners)
     if all(found.finding.status is GoalStatus.FUTILE for found in findings.comparisons):
-        return _judged(findings, Conclusion.FUTILE, _said(findings.leader))
-    return _judged(findings, Conclusion.KEEP_CONTROL, _said(findings.leader))
+        return _judged(findings, Conclusion.FUTILE, _said(findings, findings.leader))
+    return _judged(findings, Conclusion.KEEP_CONTROL, _said(findings, findings.leader))
 
 
 def _open(findings: Findings, winners: Sequence[Comparison]) -> tuple[Comparison, ...]:
@@ -162,13 +163,19 @@ def _waits_for(findings: Findings, waiting: Sequence[Comparison]) -> str:
     if findings.silence is not None:
         return findings.silence.reason
     won = "".join(f"{found.version} has won, " for found in findings.winners)
-    if not findings.enough(waiting[0]):
-        return f"{won}{waiting[0].version} has fewer units than min_sample_size"
-    return f"{won}{_said(waiting[0])}"
+    return f"{won}{_said(findings, waiting[0])}"
 
 
-def _said(comparison: Comparison) -> str:
-    return f"{comparison.version} is {comparison.finding.reason}"
+def _said(findings: Findings, comparison: Comparison) -> str:
+    version, finding, goal = comparison.version, comparison.finding, findings.plan.goal
+    if comparison.undecided and not findings.enough(comparison):
+        return f"{version} has fewer units than min_sample_size"
+    said = f"{version} {words.STANDS[finding.status]}"
+    if finding.effect is None:
+        return said
+    range_ = words.between(goal, finding.interval)
+    figures = f"{goal.metric} {words.change(goal, finding.effect)}"
+    return f"{said}: {figures} ({range_})" if range_ else f"{said}: {figures}"
 
 
 def _ship(findings: Findings, winners: Sequence[Comparison]) -> Judgement:
@@ -186,7 +193,7 @@ def _ship(findings: Findings, winners: Sequence[Comparison]) -> Judgement:
         best, tie = max(passing, key=findings.least_gain), True
     return Judgement(
         conclusion=Conclusion.SHIP,
-        reason=_said(best),
+        reason=_said(findings, best),
         leader=best.version,
         winner=best.version,
         tie=tie,

@@ -53,10 +53,10 @@ _WHERE_TO_LOOK = {
     ),
     Check.SAMPLE_RATIO: (
         "By chance alone so great a deviation comes about in fewer than 1 of 1,000 experiments, so"
-        " the variants were given different kinds of units, and any difference between them may"
-        " be due to that. Look for predictions of one variant that are lost, retried or recorded"
-        " late, for a caller that records only some variants, and for filters, caches or"
-        " redirects that act after the assignment."
+        " something else sorts the units, and a difference between the variants may be due to"
+        " that. Look for predictions of one variant that are lost, retried or recorded late, for a"
+        " caller that records only some variants, and for filters, caches or redirects that act"
+        " after the assignment."
     ),
     Check.CROSSED_UNITS: (
         "Units that meet several variants blur every difference. Look for callers that name the"
@@ -78,14 +78,8 @@ def _ship(account: Account) -> Iterator[str]:
     yield sentences.confidence(account, "better")
     yield from sentences.estimate(account)
     yield sentences.practical(account)
-    if account.judgement.tie:
-        others = [found.version for found in findings.winners if found is not leader]
-        yield (
-            f"This is a tie: {words.listed(others)} did better than the control, too, and which"
-            f" of them is best was not shown. {leader.version} has the better worst case."
-        )
-    else:
-        yield from _other_treatments(account)
+    yield from _other_winners(account)
+    yield from _other_treatments(account)
     yield from _passed_guardrails(account)
     yield from _beside_the_goal(account)
 
@@ -157,8 +151,8 @@ def _futile(account: Account) -> Iterator[str]:
     least = words.size(goal, goal.minimum_detectable_effect)
     if power is not None and leader.practical_significance is None:
         yield (
-            f"Even if its true effect were the {least} that matter, the rest of the experiment"
-            f" would show it with a chance of {words.share(power)} only."
+            f"Even if its true effect were {least}, the least that matters, the rest of the"
+            f" experiment would show it with a chance of {words.share(power)} only."
         )
     else:
         yield sentences.practical(account)
@@ -170,29 +164,53 @@ def _futile(account: Account) -> Iterator[str]:
 def _keep_running(account: Account) -> Iterator[str]:
     findings, leader = account.findings, account.leader
     held = next(filter(None, map(findings.withheld, findings.winners)), None)
-    if account.paused:
-        yield "It is paused: nothing is counted until it is resumed."
+    lead = "It is paused" if account.paused else "Keep running"
     if findings.silence is not None:
         yield f"Wait: {findings.silence.reason}. {_WHERE_TO_LOOK[findings.silence.check]}"
     elif held is not None:
         yield (
-            f"Keep running: {held.version} does better on {findings.plan.goal.metric}, but the"
+            f"{lead}: {held.version} does better on {findings.plan.goal.metric}, but the"
             f" guardrail {held.guardrail} does not pass yet: {held.finding.reason}."
         )
+        yield (
+            f"Unless it does within the {words.about(account.remaining.time_left)} that are left,"
+            f" the control stays."
+        )
+        return
     elif findings.winners:
         names = words.listed([found.version for found in findings.winners])
         yield (
-            f"Keep running: {names} did better than the control {findings.plan.control}, and"
-            f" another treatment may still do better than that."
+            f"{lead}: {names} did better than the control {findings.plan.control}, and another"
+            f" treatment may still do better than that."
         )
+        yield from sentences.result(account)
         yield from _other_treatments(account)
     elif leader.finding.effect is None or not findings.enough(leader):
-        yield "Keep running: it is too early to say anything."
+        yield f"{lead}: it is too early to say anything."
         yield sentences.too_few(account)
     else:
-        yield "Keep running: nothing is decided yet."
+        yield f"{lead}: nothing is decided yet."
         yield from sentences.result(account)
     yield from sentences.missing(account)
+
+
+def _other_winners(account: Account) -> Iterator[str]:
+    findings, leader = account.findings, account.leader
+    others = [found for found in findings.winners if found is not leader]
+    for found in others:
+        if (held := findings.withheld(found)) is not None:
+            yield (
+                f"{found.version} did better, too, but its guardrail {held.guardrail} has not"
+                f" passed."
+            )
+    names = [found.version for found in others if findings.withheld(found) is None]
+    if names and account.judgement.tie:
+        yield (
+            f"This is a tie: {words.listed(names)} did better than the control, too, and which of"
+            f" them is best was not shown. {leader.version} has the better worst case."
+        )
+    elif names:
+        yield f"{words.listed(names)} did better than the control, too, but not as well."
 
 
 def _passed_guardrails(account: Account) -> Iterator[str]:
@@ -212,20 +230,13 @@ def _passed_guardrails(account: Account) -> Iterator[str]:
 
 def _other_treatments(account: Account) -> Iterator[str]:
     """So that a reader does not take what is said of one treatment for all of them."""
-    others = [found for found in account.findings.comparisons if found is not account.leader]
+    others = [
+        f"{found.version} {words.STANDS[found.finding.status]}"
+        for found in account.findings.comparisons
+        if found is not account.leader and not found.won
+    ]
     if others:
-        said = ", ".join(f"{found.version}: {_STANDS[found.finding.status]}" for found in others)
-        yield f"The other treatments: {said}."
-
-
-_STANDS = {
-    GoalStatus.WIN: "better",
-    GoalStatus.HARM: "worse",
-    GoalStatus.FUTILE: "unlikely to be shown better",
-    GoalStatus.CONTINUE: "not decided",
-    GoalStatus.NOT_SHOWN: "no difference shown",
-    GoalStatus.NO_DATA: "no data",
-}
+        yield f"Of the other treatments, {words.listed(others)}."
 
 
 def _beside_the_goal(account: Account) -> Iterator[str]:

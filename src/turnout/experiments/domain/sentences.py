@@ -58,7 +58,8 @@ def _rests_on(account: Account) -> str:
     plan, leader = account.findings.plan, account.leader
     pair = stratum(plan, account.findings.evidence, leader.version)
     looks = leader.finding.looks
-    seen = {0: "not looked at yet", 1: "looked at once"}.get(looks, f"looked at {looks} times")
+    often = {1: "once", 2: "twice"}.get(looks, f"{looks} times")
+    seen = f"looked at {often}" if looks else "not looked at yet"
     return (
         f"That is from {words.units(plan, pair.treatment.units)} with {leader.version} and"
         f" {words.units(plan, pair.control.units)} with {plan.control} in"
@@ -98,20 +99,20 @@ def estimate(account: Account) -> Iterator[str]:
 
 def practical(account: Account) -> str:
     goal, leader = account.findings.plan.goal, account.leader
-    least = words.size(goal, goal.minimum_detectable_effect)
+    least = f"{words.size(goal, goal.minimum_detectable_effect)}, the least that matters"
     match leader.practical_significance:
         case True:
-            return f"The whole range is at least the {least} that matter."
+            return f"All of that range is an improvement of at least {least}."
         case False if leader.won:
-            return f"The whole range is below the {least} that matter: better, but by little."
+            return f"All of that range is below {least}: it is better, but by little."
         case False:
-            return f"An improvement by the {least} that matter is ruled out by that range."
+            return f"An improvement of {least}, is ruled out by that range."
         case None if leader.won:
-            return f"Whether the improvement reaches the {least} that matter is not settled."
+            return f"Whether the improvement reaches {least}, is not settled."
         case None:
             return (
-                f"An improvement by the {least} that matter is not ruled out either: the"
-                f" experiment was too small to tell."
+                f"An improvement of {least}, is not ruled out either: the experiment was too small"
+                f" to tell."
             )
 
 

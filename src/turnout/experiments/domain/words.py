@@ -2,10 +2,21 @@
 
 import math
 from datetime import timedelta
+from typing import Final
 
 from turnout.experiments.domain.plan import Plan
 from turnout.observations.domain.metric import Metric
-from turnout.stats.goal import Interval
+from turnout.stats.goal import GoalStatus, Interval
+
+STANDS: Final = {
+    GoalStatus.WIN: "does better",
+    GoalStatus.HARM: "does worse",
+    GoalStatus.FUTILE: "is unlikely to be shown better",
+    GoalStatus.CONTINUE: "is not decided yet",
+    GoalStatus.NOT_SHOWN: "was not shown to differ",
+    GoalStatus.NO_DATA: "cannot be compared yet",
+}
+"""How a treatment stands against the control."""
 
 
 def units(plan: Plan, count: int) -> str:
@@ -27,14 +38,14 @@ def value(metric: Metric, number: float) -> str:
 
 def change(metric: Metric, number: float) -> str:
     if metric.share:
-        return f"{100 * number:+.3g} points"
+        return _points(f"{100 * number:+.3g}")
     return f"{_signed(number)}{_unit(metric)}"
 
 
 def size(metric: Metric, number: float) -> str:
     """A difference without a direction, such as the least that matters."""
     if metric.share:
-        return f"{100 * number:.3g} points"
+        return _points(f"{100 * number:.3g}")
     return f"{_plain(number)}{_unit(metric)}"
 
 
@@ -75,6 +86,10 @@ def about(duration: timedelta) -> str:
     if minutes < 48 * 60:
         return f"{math.ceil(minutes / 60)} hours"
     return f"{math.ceil(minutes / 60 / 24)} days"
+
+
+def _points(number: str) -> str:
+    return f"{number} point" if number.lstrip("+-") == "1" else f"{number} points"
 
 
 def _unit(metric: Metric) -> str:
