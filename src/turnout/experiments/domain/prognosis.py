@@ -191,7 +191,7 @@ def _conclusion(
             f"the control is at {baseline.value:.4g}, and a share cannot {way} by {aim.effect:g}"
             f" from there"
         )
-    size = f"{math.ceil(planned):,} units in all"
+    size = f"{_sizes(aim, planned).total:,} units in all"
     if ahead is None:
         return None, f"at most {size} are needed; at which pace they come is not known"
     if ahead >= planned:
