@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from turnout.cli import operate, serve
+from turnout.cli import experiments, operate, serve
 
 app = typer.Typer(
     name="turnout",
@@ -33,6 +33,7 @@ def turnout(
 
 serve.register(app)
 operate.register(app)
+experiments.register(app)
 
 
 def main() -> None:
