@@ -16,7 +16,7 @@ from turnout.rollouts.domain.evidence import Judged, Judgement
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Plan, Strategy
 from turnout.rollouts.domain.progress import Pause, exposure
-from turnout.rollouts.domain.transitions import Event, Hold, Situation, decide
+from turnout.rollouts.domain.transitions import Decision, Event, Hold, Situation, decide
 from turnout.rollouts.tables import Rollout, RolloutLook, RolloutStep
 from turnout.stats.goal import GoalFinding
 from turnout.stats.verdict import Verdict
@@ -51,9 +51,10 @@ class RolloutView:
     """Where a rollout stands.
 
     `weight` is the candidate's share of the traffic now, in percent. `reason` is that of the last
-    step, `waiting_for` says what the next one waits for, and `findings` is what each guardrail
-    said when a verdict last changed. `goal` is what the last look at the stage's goal found. `starts_at` is when a rollout that is scheduled may begin,
-    `retries` the rollout whose plan this one runs again.
+    step, `waiting_for` says what the next one waits for, `findings` is what each guardrail said
+    when a verdict last changed, and `goal` what the last look at the stage's goal found.
+    `starts_at` is when a rollout that is scheduled may begin, `retries` the rollout whose plan this
+    one runs again, `group` what it shares with the rollouts that go forward and down with it.
     """
 
     id: UUID
@@ -74,9 +75,18 @@ class RolloutView:
     starts_at: datetime | None
     restores: bool
     retries: UUID | None
+    group: UUID | None
     created_by: str
     created_at: datetime
     finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupView:
+    """The rollouts of one group; `id` is what `GET /rollouts?group=` finds them by."""
+
+    id: UUID
+    rollouts: list[RolloutView]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,8 +172,7 @@ def _view(
     rollout: Rollout, versions: dict[int, VersionRef], step: RolloutStep, at: Situation
 ) -> RolloutView:
     plan, progress, judgement = at.plan, at.progress, at.judgement
-    decision = decide(at)
-    waits = isinstance(decision, Hold) and not progress.phase.terminal
+    waits = None if progress.phase.terminal else _waits(decide(at), grouped=at.grouped)
     candidate = versions[rollout.candidate_id]
     return RolloutView(
         id=rollout.id,
@@ -176,7 +185,7 @@ def _view(
         stage=_stage_view(rollout),
         verdict=judgement.verdict,
         reason=step.reason,
-        waiting_for=decision.reason if waits else None,
+        waiting_for=waits,
         pause=progress.pause,
         findings=judgement.findings,
         goal=judgement.goal,
@@ -184,10 +193,17 @@ def _view(
         starts_at=progress.entered_at if progress.phase is Phase.SCHEDULED else None,
         restores=rollout.restores,
         retries=rollout.retries,
+        group=rollout.group_id,
         created_by=rollout.created_by,
         created_at=rollout.created_at,
         finished_at=rollout.finished_at,
     )
+
+
+def _waits(decision: Decision, *, grouped: bool) -> str | None:
+    if isinstance(decision, Hold):
+        return decision.reason
+    return "waits for the others of its group" if grouped else None
 
 
 def _stage_view(rollout: Rollout) -> StageView:

@@ -11,7 +11,7 @@ from turnout.rollouts.domain.evidence import Judgement
 from turnout.rollouts.domain.freezes import Frozen
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import START_APPROVAL, OnConflict, Plan, Stage
-from turnout.rollouts.domain.progress import Pause, PausedBy, Progress, entry
+from turnout.rollouts.domain.progress import Pause, PausedBy, Progress, entry, working_phase
 from turnout.stats.goal import GoalFinding, GoalStatus
 from turnout.stats.verdict import Verdict
 
@@ -25,6 +25,7 @@ class Event(StrEnum):
     ADVANCED = "advanced"
     SKIPPED = "skipped"
     AWAITING_APPROVAL = "awaiting_approval"
+    APPROVED = "approved"
     PAUSED = "paused"
     RESUMED = "resumed"
     SUCCEEDED = "succeeded"
@@ -37,7 +38,8 @@ class Event(StrEnum):
 class Situation:
     """All that a decision about a rollout rests on.
 
-    `ahead` is the rollout of the same model that one which has not begun must let go first.
+    `ahead` is the rollout of the same model that one which has not begun must let go first. One
+    that is `grouped` goes forward with its group only.
     """
 
     plan: Plan
@@ -46,6 +48,7 @@ class Situation:
     now: datetime
     frozen: Frozen | None = None
     ahead: UUID | None = None
+    grouped: bool = False
 
     @property
     def stage(self) -> Stage:
@@ -159,9 +162,14 @@ def _end_of_stage(at: Situation) -> Decision:
         return _wait(at, at.judgement.reason)
     if at.judgement.goal is not None and at.judgement.goal.status is not GoalStatus.WIN:
         return _without_win(at, at.judgement.goal)
-    if at.stage.approval:
+    if at.stage.approval and at.progress.stage not in at.progress.approved:
         return await_approval(at)
-    return advance(at, at.judgement.reason)
+    return advance(at, _passed(at))
+
+
+def _passed(at: Situation) -> str:
+    goal = at.judgement.goal
+    return f"{at.stage.goal}: {goal.reason}" if goal is not None else at.judgement.reason
 
 
 def _wait(at: Situation, reason: str) -> Decision:
@@ -184,6 +192,19 @@ def await_approval(at: Situation) -> Transition:
         event=Event.AWAITING_APPROVAL,
         progress=replace(at.progress, phase=Phase.AWAITING_APPROVAL),
         reason=at.judgement.reason,
+        verdict=at.judgement.verdict,
+    )
+
+
+def approve(at: Situation, reason: str) -> Transition:
+    """Advance; a member of a group notes the approval and goes on when the others are ready."""
+    progress = replace(at.progress, approved=(*at.progress.approved, at.progress.stage))
+    if not at.grouped:
+        return advance(replace(at, progress=progress), reason)
+    return Transition(
+        event=Event.APPROVED,
+        progress=replace(progress, phase=working_phase(at.plan, progress.stage)),
+        reason=reason,
         verdict=at.judgement.verdict,
     )
 
@@ -220,7 +241,8 @@ def resume(at: Situation, reason: str) -> Transition:
     what was seen so far is kept, and not counted again."""
     paused = at.progress.pause
     if paused is not None and paused.by is PausedBy.EVIDENCE:
-        stage, approved = at.progress.stage, at.progress.approved
+        stage = at.progress.stage
+        approved = tuple(index for index in at.progress.approved if index != stage)
         progress = entry(at.plan, stage, at.now, approved=approved)
     else:
         progress = at.progress.continued(at.plan, at.now)
