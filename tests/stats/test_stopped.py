@@ -74,6 +74,15 @@ def test_an_overwhelming_result_after_looks_that_could_not_stop_is_a_number() ->
     assert result.drift == pytest.approx(37.0, abs=1e-3)
 
 
+def test_a_result_that_no_earlier_look_announced_is_a_number() -> None:
+    """A treatment that breaks halfway: most of what z says, the first look would have seen."""
+    result = stopped(60.0, [0.03, 0.1], [3.9], lower=[-3.9])
+    exits = exit_probabilities([0.03, 0.1], [3.9, 60.0], [-3.9, -math.inf], result.drift)
+
+    assert sum(exits.upper) == pytest.approx(0.5)
+    assert result.drift < 60 / 0.1**0.5
+
+
 def test_missing_bounds_are_refused() -> None:
     with pytest.raises(BadArgument, match=r"^upper "):
         stopped(2.0, [0.5, 1.0], [])

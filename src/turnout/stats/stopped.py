@@ -55,13 +55,17 @@ def stopped(
         return math.fsum(step.above(high, drift=drift) for step, high in steps)
 
     def drift_at(probability: float) -> float:
-        trend = z / math.sqrt(fractions[-1])
-        reach = _REACH / math.sqrt(fractions[0])
-        return float(
-            optimize.brentq(
-                lambda drift: as_extreme(drift) - probability, trend - reach, trend + reach
-            )
-        )
+        def excess(drift: float) -> float:
+            return as_extreme(drift) - probability
+
+        low = high = z / math.sqrt(fractions[-1])
+        step = 2 / math.sqrt(fractions[-1])
+        # A result far beyond what the earlier looks would have let pass says less than its z.
+        while excess(low) > 0:
+            low, step = low - step, 2 * step
+        while excess(high) < 0:
+            high, step = high + step, 2 * step
+        return float(optimize.brentq(excess, low, high))
 
     tail = (1 - confidence) / 2
     return Stopped(
@@ -69,10 +73,6 @@ def stopped(
         drift=drift_at(0.5),
         interval=(drift_at(tail), drift_at(1 - tail)),
     )
-
-
-#: The result lies within so many standard errors of the first look.
-_REACH = 10.0
 
 
 def _steps(
