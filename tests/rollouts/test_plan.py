@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from turnout.observations.domain.guardrails import Guardrail
+from turnout.rollouts.domain.goals import StageGoal
 from turnout.rollouts.domain.plan import DEFAULT_GUARDRAILS, Launch, Plan, Stage, Strategy
 
 MINUTE = timedelta(minutes=1)
+GOAL = StageGoal(metric="accuracy")
 RELATIVE = Guardrail(metric="error_rate", max_increase=0.01)
 ABSOLUTE = Guardrail(metric="error_rate", max=0.05)
 
@@ -34,6 +36,14 @@ def test_a_strategy_is_a_list_of_stages(
     strategy: Strategy, stages: list[tuple[float, bool]]
 ) -> None:
     assert shape(Launch(candidate="2.0.0", strategy=strategy).plan()) == stages
+
+
+def test_an_ab_test_is_half_and_half_until_its_goal_decides() -> None:
+    plan = Launch(candidate="2.0.0", strategy=Strategy.AB_TEST, goal=GOAL).plan()
+
+    assert shape(plan) == [(50, False), (100, False)]
+    assert [stage.goal for stage in plan.stages] == [GOAL, None]
+    assert plan.stages[0].longest == timedelta(days=7)
 
 
 def test_a_plan_that_promotes_ends_at_100_percent() -> None:
@@ -143,6 +153,43 @@ def test_a_stage_has_a_longest_duration(stage: Stage, longest: timedelta) -> Non
             (),
             "override_quarantine needs a reason",
             id="an override without a reason",
+        ),
+        pytest.param(
+            {"strategy": "ab_test"}, (), "what is the candidate to improve?", id="no goal"
+        ),
+        pytest.param(
+            {"strategy": "canary", "goal": {"metric": "accuracy"}},
+            (),
+            'a goal is for the strategy "ab_test"',
+            id="a goal for a canary",
+        ),
+        pytest.param(
+            {
+                "strategy": "ab_test",
+                "goal": {"metric": "accuracy"},
+                "stages": [{"weight": 50, "bake": "1h"}],
+            },
+            (),
+            "write the goal into the stage that decides",
+            id="a goal beside stages",
+        ),
+        pytest.param(
+            {"stages": [{"weight": 100, "bake": "1h", "goal": {"metric": "accuracy"}}]},
+            ("stages", 0),
+            "so both must answer",
+            id="a goal without a baseline",
+        ),
+        pytest.param(
+            {"strategy": "ab_test", "goal": {"metric": "conversion"}},
+            ("goal",),
+            "which way conversion improves",
+            id="a goal of no known direction",
+        ),
+        pytest.param(
+            {"strategy": "ab_test", "goal": {"metric": "accuracy", "target_sample_size": 10}},
+            ("goal", "target_sample_size"),
+            "100",
+            id="a search of ten units",
         ),
         pytest.param({"strategy": "yolo"}, ("strategy",), "'canary'", id="unknown strategy"),
         pytest.param({"candidate": "two"}, ("candidate",), "two", id="not a version"),
