@@ -17,7 +17,7 @@ from turnout.stats.arguments import BadArgument, require_between, require_finite
 from turnout.stats.recursion import Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from turnout.stats.recursion import Step
 
@@ -54,25 +54,25 @@ def stopped(
     def as_extreme(drift: float) -> float:
         return math.fsum(step.above(high, drift=drift) for step, high in steps)
 
-    def drift_at(probability: float) -> float:
-        def excess(drift: float) -> float:
-            return as_extreme(drift) - probability
-
-        low = high = z / math.sqrt(fractions[-1])
-        step = 2 / math.sqrt(fractions[-1])
-        # A result far beyond what the earlier looks would have let pass says less than its z.
-        while excess(low) > 0:
-            low, step = low - step, 2 * step
-        while excess(high) < 0:
-            high, step = high + step, 2 * step
-        return float(optimize.brentq(excess, low, high))
-
-    tail = (1 - confidence) / 2
+    tail, trend = (1 - confidence) / 2, z / math.sqrt(fractions[-1])
     return Stopped(
         p_value=as_extreme(0.0),
-        drift=drift_at(0.5),
-        interval=(drift_at(tail), drift_at(1 - tail)),
+        drift=_drift_at(0.5, as_extreme, trend),
+        interval=(_drift_at(tail, as_extreme, trend), _drift_at(1 - tail, as_extreme, trend)),
     )
+
+
+def _drift_at(probability: float, as_extreme: Callable[[float], float], near: float) -> float:
+    def excess(drift: float) -> float:
+        return as_extreme(drift) - probability
+
+    low, high, step = near, near, 2.0
+    # A result far beyond what the earlier looks would have let pass says less than its z.
+    while excess(low) > 0:
+        low, step = low - step, 2 * step
+    while excess(high) < 0:
+        high, step = high + step, 2 * step
+    return float(optimize.brentq(excess, low, high))
 
 
 def _steps(
