@@ -16,9 +16,11 @@ from turnout.registry import queries as registry
 from turnout.registry.commands import transition
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.rollouts.commands.freeze import set_freeze_windows
+from turnout.rollouts.commands.group import launch_group
 from turnout.rollouts.commands.start import start
 from turnout.rollouts.commands.tick import tick
 from turnout.rollouts.domain.freezes import FreezeWindows, Weekly
+from turnout.rollouts.domain.group import GroupLaunch, MemberLaunch
 from turnout.rollouts.domain.plan import Launch
 from turnout.rollouts.tables import Quarantine, Rollout, RolloutLook, RolloutStep
 from turnout.traffic import queries as traffic
@@ -67,6 +69,19 @@ class Driver:
         await self.register("1.0.0", "2.0.0", model=model)
         await self.start("1.0.0", model=model)
         return await self.start("2.0.0", model=model, **fields)
+
+    async def group_under_way(self, *models: str, **fields: Any) -> list[UUID]:
+        """Rollouts of 2.0.0 against 1.0.0 of several models, which go together."""
+        for model in models:
+            await self.register("1.0.0", "2.0.0", model=model)
+            await self.start("1.0.0", model=model)
+        members = tuple(MemberLaunch(model=model, candidate="2.0.0", **fields) for model in models)
+        return await self.start_group(GroupLaunch(rollouts=members))
+
+    async def start_group(self, launch: GroupLaunch) -> list[UUID]:
+        async with transaction(self.sessions) as session:
+            _, rollouts = await launch_group(session, launch, actor="ada", now=self.clock())
+            return [rollout.id for rollout in rollouts]
 
     async def see(
         self,

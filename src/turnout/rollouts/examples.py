@@ -84,6 +84,18 @@ LAUNCH: Final[Any] = {
         "value": {"candidate": "2.0.0", "strategy": "replace"},
     },
 }
+GROUP: Final[Any] = {
+    "two models": {
+        "summary": "A scorer and the ranker that reads its scores",
+        "value": {
+            "rollouts": [
+                {"model": "fraud-detection", "candidate": "2.0.0"},
+                {"model": "churn-predictor", "candidate": "2.0.0"},
+            ],
+            "reason": "the new features are in both",
+        },
+    }
+}
 PROMOTION: Final[Any] = {
     "next stage": {"value": {"reason": "looks good"}},
     "in a freeze window": {"value": {"reason": "the fix cannot wait", "override_freeze": True}},

@@ -42,6 +42,16 @@ async def locked(session: AsyncSession, rollout_id: UUID) -> Rollout:
     return found
 
 
+async def locked_together(session: AsyncSession, rollout_id: UUID) -> Sequence[Rollout]:
+    """The rollout and those of its group that are not over, locked in the order of their ids."""
+    group_id = (await rollout(session, rollout_id)).group_id
+    wanted = Rollout.id == rollout_id
+    if group_id is not None:
+        wanted |= (Rollout.group_id == group_id) & Rollout.finished_at.is_(None)
+    query = select(Rollout).where(wanted).order_by(Rollout.id).with_for_update()
+    return (await session.scalars(query.execution_options(populate_existing=True))).all()
+
+
 async def live(session: AsyncSession, model_id: int) -> Rollout | None:
     """The one rollout of a model that is under way."""
     return await session.scalar(
@@ -72,6 +82,7 @@ async def situations(
             now=now,
             frozen=frozen.get(rollout.model_id),
             ahead=ahead.get(rollout.id),
+            grouped=rollout.group_id is not None,
         )
         for rollout in rollouts
     }
@@ -119,6 +130,7 @@ async def rollouts(
     *,
     model_id: int | None,
     phase: Phase | None,
+    group_id: UUID | None,
     limit: int,
     before: int | None,
 ) -> Sequence[Rollout]:
@@ -126,6 +138,8 @@ async def rollouts(
     query = select(Rollout).order_by(Rollout.seq.desc()).limit(limit)
     if model_id is not None:
         query = query.where(Rollout.model_id == model_id)
+    if group_id is not None:
+        query = query.where(Rollout.group_id == group_id)
     if phase is not None:
         query = query.where(Rollout.phase == phase)
     if before is not None:

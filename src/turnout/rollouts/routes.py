@@ -9,13 +9,16 @@ from turnout.problems import problems
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelNotFound, VersionNotFound
 from turnout.rollouts import examples, queries
+from turnout.rollouts.commands.group import launch_group
 from turnout.rollouts.commands.refusals import Quarantined, RolloutUnderWay
 from turnout.rollouts.commands.start import start
+from turnout.rollouts.domain.group import GroupLaunch
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Launch
 from turnout.rollouts.paging import number
 from turnout.rollouts.queries import RolloutNotFound
 from turnout.rollouts.schemas import (
+    GroupView,
     LookView,
     RolloutView,
     StepView,
@@ -58,19 +61,45 @@ async def start_rollout(
     return await rollout_view(session, await start(session, model, body, actor=actor, now=now), now)
 
 
+@router.post(
+    "/release-groups",
+    status_code=201,
+    summary="Start rollouts that go together",
+    responses=problems(ModelNotFound, VersionNotFound, RolloutUnderWay, Quarantined),
+)
+async def start_group(
+    body: Annotated[GroupLaunch, Body(openapi_examples=examples.GROUP)],
+    session: Session,
+    actor: Actor,
+    now: Now,
+) -> GroupView:
+    """Starts a rollout of each of these models, or none if one is refused.
+
+    They enter each stage together: one that has passed waits for the others. If one is rolled
+    back or aborted, by a guardrail or by a person, all are, in the same instant. `promote`,
+    `skip`, `abort` and `rollback` of any of them are for all of them; `approve`, `pause` and
+    `resume` for the one alone. The plans must have the same number of stages.
+    """
+    group_id, rollouts = await launch_group(session, body, actor=actor, now=now)
+    return GroupView(id=group_id, rollouts=await rollout_views(session, rollouts, now))
+
+
 @router.get("/rollouts", summary="All rollouts", responses=problems(ModelNotFound))
 async def list_rollouts(
     session: Session,
     page: Paging,
     now: Now,
+    *,
     model: Annotated[str | None, Query(description="Only of this model")] = None,
     phase: Annotated[Phase | None, Query(description="Only in this phase")] = None,
+    group: Annotated[UUID | None, Query(description="Only of this release group")] = None,
 ) -> Listing[RolloutView]:
     """Rollouts, newest first, each with where it stands and what it waits for."""
     rows = await queries.rollouts(
         session,
         model_id=None if model is None else (await registry.model(session, model)).id,
         phase=phase,
+        group_id=group,
         limit=page.limit + 1,
         before=number(page),
     )

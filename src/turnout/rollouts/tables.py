@@ -55,6 +55,7 @@ class Rollout(Base):
             postgresql_where=text(f"finished_at IS NULL AND phase NOT IN ({_WAITING})"),
         ),
         Index(None, "model_id", "seq"),
+        Index(None, "group_id"),
         CheckConstraint(f"(finished_at IS NULL) = (phase NOT IN ({_TERMINAL}))", name="finished"),
         {"postgresql_with": {"fillfactor": 70}},  # claims rewrite live rows every second, in place
     )
@@ -80,6 +81,8 @@ class Rollout(Base):
     lease_until: Mapped[datetime | None]
     restores: Mapped[bool]
     """It puts an earlier version back at once; what it takes off the road is its baseline."""
+    group_id: Mapped[UUID | None]
+    """Shared by the rollouts that go forward and down together."""
     retries: Mapped[UUID | None] = mapped_column(ForeignKey("rollout.id"))
     """The rollout whose plan this one runs again."""
     reason: Mapped[str | None]

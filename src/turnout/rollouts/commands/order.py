@@ -1,6 +1,6 @@
 """What a person says to a rollout under way: lock, decide, apply."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -12,6 +12,8 @@ from turnout.rollouts.domain import verbs
 from turnout.rollouts.domain.orders import Advance, Emergency, Order, Promotion
 from turnout.rollouts.domain.transitions import Situation, Transition
 from turnout.rollouts.tables import Rollout
+
+Verb = Callable[[Situation], Transition | None]
 
 
 async def approve(
@@ -39,7 +41,7 @@ async def resume(
 async def promote(
     session: AsyncSession, rollout_id: UUID, order: Promotion, *, actor: str, now: datetime
 ) -> Rollout:
-    return await _obey(
+    return await _obey_together(
         session, rollout_id, lambda at: verbs.promote(at, order), actor=actor, now=now
     )
 
@@ -47,34 +49,49 @@ async def promote(
 async def skip(
     session: AsyncSession, rollout_id: UUID, order: Emergency, *, actor: str, now: datetime
 ) -> Rollout:
-    return await _obey(session, rollout_id, lambda at: verbs.skip(at, order), actor=actor, now=now)
+    return await _obey_together(
+        session, rollout_id, lambda at: verbs.skip(at, order), actor=actor, now=now
+    )
 
 
 async def abort(
     session: AsyncSession, rollout_id: UUID, order: Order, *, actor: str, now: datetime
 ) -> Rollout:
-    return await _obey(session, rollout_id, lambda at: verbs.abort(at, order), actor=actor, now=now)
+    return await _obey_together(
+        session, rollout_id, lambda at: verbs.abort(at, order), actor=actor, now=now
+    )
 
 
 async def roll_back(
     session: AsyncSession, rollout_id: UUID, order: Order, *, actor: str, now: datetime
 ) -> Rollout:
-    return await _obey(
+    return await _obey_together(
         session, rollout_id, lambda at: verbs.roll_back(at, order), actor=actor, now=now
     )
 
 
 async def _obey(
-    session: AsyncSession,
-    rollout_id: UUID,
-    verb: Callable[[Situation], Transition | None],
-    *,
-    actor: str,
-    now: datetime,
+    session: AsyncSession, rollout_id: UUID, verb: Verb, *, actor: str, now: datetime
 ) -> Rollout:
     rollout = await queries.locked(session, rollout_id)
-    looks = await look_at(session, [rollout], now)
-    at = (await situations(session, [rollout], looks, now))[rollout.id]
-    if (transition := verb(at)) is not None:
-        await apply(session, rollout, transition, looks[rollout.id], actor=actor, now=now)
+    await _tell(session, [rollout], verb, actor=actor, now=now)
     return rollout
+
+
+async def _obey_together(
+    session: AsyncSession, rollout_id: UUID, verb: Verb, *, actor: str, now: datetime
+) -> Rollout:
+    """Tell the whole group of a rollout that has one. What one member refuses, none does."""
+    members = await queries.locked_together(session, rollout_id)
+    await _tell(session, members, verb, actor=actor, now=now)
+    return next(member for member in members if member.id == rollout_id)
+
+
+async def _tell(
+    session: AsyncSession, rollouts: Sequence[Rollout], verb: Verb, *, actor: str, now: datetime
+) -> None:
+    looks = await look_at(session, rollouts, now)
+    at = await situations(session, rollouts, looks, now)
+    for rollout in rollouts:
+        if (transition := verb(at[rollout.id])) is not None:
+            await apply(session, rollout, transition, looks[rollout.id], actor=actor, now=now)

@@ -43,6 +43,7 @@ async def start(
     actor: str,
     now: datetime,
     retries: UUID | None = None,
+    group_id: UUID | None = None,
 ) -> Rollout:
     """Open a rollout and put its first stage into force, now or when its time has come.
 
@@ -69,6 +70,7 @@ async def start(
         actor=actor,
         now=now,
         retries=retries,
+        group_id=group_id,
     )
     if later is not None or (live is not None and plan.on_conflict is OnConflict.QUEUE):
         check_servable(candidate)
@@ -168,6 +170,7 @@ async def open_rollout(
     now: datetime,
     restores: bool = False,
     retries: UUID | None = None,
+    group_id: UUID | None = None,
 ) -> Rollout:
     """Add the row; what its first step does is for `apply`."""
     rollout = Rollout(
@@ -185,6 +188,7 @@ async def open_rollout(
         lease_until=None,
         restores=restores,
         retries=retries,
+        group_id=group_id,
         reason=reason,
         created_by=actor,
         created_at=now,

@@ -12,9 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from turnout import telemetry
 from turnout.db import Sessions, transaction
 from turnout.errors import Refusal
+from turnout.rollouts import queries
 from turnout.rollouts.commands.apply import Look, apply, look_at, look_row, situations
 from turnout.rollouts.commands.start import begin
-from turnout.rollouts.domain.transitions import Hold, Transition, decide, obstructed
+from turnout.rollouts.domain.group import decide_together
+from turnout.rollouts.domain.transitions import Event, Hold, Transition, decide
 from turnout.rollouts.tables import Rollout
 
 WORKER: Final = "worker"
@@ -134,37 +136,60 @@ async def _lease(session: AsyncSession, rollouts: list[Rollout]) -> None:
 
 async def _settle(sessions: Sessions, claim: Claim, *, now: datetime) -> None:
     """Carry out what was found; where that is refused, say so in the rollout's history."""
+    for rollout_id, step in (await _attempt(sessions, claim, {}, now=now)).items():
+        telemetry.log.info(f"rollout {step.event}", rollout=str(rollout_id), reason=step.reason)
+
+
+async def _attempt(
+    sessions: Sessions, claim: Claim, refused: Mapping[UUID, Refusal], *, now: datetime
+) -> Mapping[UUID, Transition]:
     try:
         async with transaction(sessions) as session:
-            taken = await _carry_out(session, claim, now=now, refusal=None)
-    except Refusal as refusal:
-        async with transaction(sessions) as session:
-            taken = await _carry_out(session, claim, now=now, refusal=refusal)
-    if taken is not None:
-        rollout = str(claim.rollout_id)
-        telemetry.log.info(f"rollout {taken.event}", rollout=rollout, reason=taken.reason)
+            return await _carry_out(session, claim, refused, now=now)
+    except _NotCarriedOut as error:
+        if error.rollout_id in refused:
+            raise error.refusal from error
+        now_refused = {**refused, error.rollout_id: error.refusal}
+        return await _attempt(sessions, claim, now_refused, now=now)
+
+
+class _NotCarriedOut(Exception):
+    def __init__(self, rollout_id: UUID, refusal: Refusal) -> None:
+        super().__init__(rollout_id, refusal)
+        self.rollout_id = rollout_id
+        self.refusal = refusal
 
 
 async def _carry_out(
-    session: AsyncSession, claim: Claim, *, now: datetime, refusal: Refusal | None
-) -> Transition | None:
+    session: AsyncSession, claim: Claim, refused: Mapping[UUID, Refusal], *, now: datetime
+) -> Mapping[UUID, Transition]:
     """Look again under the lock: since the survey, a person or another worker may have acted."""
-    rollout = await session.scalar(
-        select(Rollout)
-        .where(Rollout.id == claim.rollout_id, Rollout.fence == claim.fence)
-        .with_for_update()
-    )
-    if rollout is None:
-        return None
-    looks = await look_at(session, [rollout], now)
-    look, at = looks[rollout.id], (await situations(session, [rollout], looks, now))[rollout.id]
-    decision = decide(at)
-    if isinstance(decision, Hold):
-        rollout.lease_until = None
-        return None
-    if refusal is not None:
-        decision = obstructed(at, decision, refusal)
-    elif rollout.progress.phase.waiting:
-        return await begin(session, rollout, actor=WORKER, now=now)
-    await apply(session, rollout, decision, look, actor=WORKER, now=now)
-    return decision
+    members = await queries.locked_together(session, claim.rollout_id)
+    claimed = next(member for member in members if member.id == claim.rollout_id)
+    if claimed.fence != claim.fence:
+        return {}
+    looks = await look_at(session, members, now)
+    changes = decide_together(await situations(session, members, looks, now), refused)
+    taken = {}
+    for member in members:
+        if (change := changes.get(member.id)) is not None:
+            if await _take(session, member, change, looks[member.id], now):
+                taken[member.id] = change
+        elif member.progress.phase.live:
+            _remember(session, [member], looks, now)
+    if claimed.id not in taken:
+        claimed.lease_until = None
+    return taken
+
+
+async def _take(
+    session: AsyncSession, rollout: Rollout, change: Transition, look: Look, now: datetime
+) -> bool:
+    """Take a step; False when a rollout that is to begin must wait for another one after all."""
+    try:
+        if change.event is Event.STARTED:
+            return await begin(session, rollout, actor=WORKER, now=now) is not None
+        await apply(session, rollout, change, look, actor=WORKER, now=now)
+    except Refusal as refusal:
+        raise _NotCarriedOut(rollout.id, refusal) from refusal
+    return True

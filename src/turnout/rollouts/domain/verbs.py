@@ -1,7 +1,5 @@
 """What a person may do to a rollout under way, and why it may be refused."""
 
-from dataclasses import replace
-
 from turnout.errors import Conflict, Fact
 from turnout.quantities import percent
 from turnout.rollouts.domain import transitions
@@ -101,9 +99,7 @@ def approve(at: Situation, order: Advance) -> Transition | None:
     if at.progress.phase is not Phase.AWAITING_APPROVAL:
         raise NothingToApprove(at, _waiting_for(at))
     _check_free(at, order)
-    approved = (*at.progress.approved, at.progress.stage)
-    at = replace(at, progress=replace(at.progress, approved=approved))
-    return transitions.advance(at, order.reason or "approved by hand")
+    return transitions.approve(at, order.reason or "approved by hand")
 
 
 def _waiting_for(at: Situation) -> str:
