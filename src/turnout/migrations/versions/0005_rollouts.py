@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("restores", sa.Boolean(), nullable=False),
+        sa.Column("group_id", sa.Uuid(), nullable=True),
         sa.Column("retries", sa.Uuid(), nullable=True),
         sa.Column("reason", sa.String(), nullable=True),
         sa.Column("created_by", sa.String(), nullable=False),
@@ -52,6 +53,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("seq", name=op.f("uq_rollout_seq")),
         postgresql_with={"fillfactor": 70},
     )
+    op.create_index(op.f("ix_rollout_group_id"), "rollout", ["group_id"], unique=False)
     op.create_index(op.f("ix_rollout_model_id_seq"), "rollout", ["model_id", "seq"], unique=False)
     op.create_index(
         "uq_rollout_live",
