@@ -75,9 +75,10 @@ def _ship(account: Account) -> Iterator[str]:
     leader, findings = account.leader, account.findings
     yield f"Ship {leader.version}: it does better than the control {findings.plan.control}."
     yield from sentences.result(account)
+    yield sentences.practical(account)
+    yield sentences.rests_on(account)
     yield sentences.confidence(account, "better")
     yield from sentences.estimate(account)
-    yield sentences.practical(account)
     yield from _other_winners(account)
     yield from _other_treatments(account)
     yield from _passed_guardrails(account)
@@ -104,6 +105,7 @@ def _keep_control(account: Account) -> Iterator[str]:
             f" {held.finding.reason}."
         )
         yield from sentences.result(account)
+        yield sentences.rests_on(account)
         return
     yield from _keep_by_goal(account, leader, control)
 
@@ -114,6 +116,7 @@ def _keep_by_goal(account: Account, leader: Comparison, control: str) -> Iterato
         case GoalStatus.HARM:
             yield f"Keep {control}: {leader.version} does worse."
             yield from sentences.result(account)
+            yield sentences.rests_on(account)
             yield sentences.confidence(account, "worse")
             yield from sentences.estimate(account)
         case GoalStatus.NO_DATA:
@@ -132,6 +135,7 @@ def _keep_by_goal(account: Account, leader: Comparison, control: str) -> Iterato
             )
             yield from sentences.result(account)
             yield sentences.practical(account)
+            yield sentences.rests_on(account)
     yield from _other_treatments(account)
     yield from _beside_the_goal(account)
 
@@ -157,6 +161,7 @@ def _futile(account: Account) -> Iterator[str]:
     else:
         yield sentences.practical(account)
     yield "This does not prove that there is no difference: a smaller one may remain unseen."
+    yield sentences.rests_on(account)
     yield from _other_treatments(account)
     yield from _beside_the_goal(account)
 
@@ -184,6 +189,7 @@ def _keep_running(account: Account) -> Iterator[str]:
             f" treatment may still do better than that."
         )
         yield from sentences.result(account)
+        yield sentences.rests_on(account)
         yield from _other_treatments(account)
     elif leader.finding.effect is None or not findings.enough(leader):
         yield f"{lead}: it is too early to say anything."
@@ -191,6 +197,7 @@ def _keep_running(account: Account) -> Iterator[str]:
     else:
         yield f"{lead}: nothing is decided yet."
         yield from sentences.result(account)
+        yield sentences.rests_on(account)
     yield from sentences.missing(account)
 
 

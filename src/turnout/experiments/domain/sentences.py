@@ -32,7 +32,7 @@ class Account:
 
 
 def result(account: Account) -> Iterator[str]:
-    """The effect on the goal, and what that rests on."""
+    """The effect on the goal."""
     finding, goal = account.leader.finding, account.findings.plan.goal
     if finding.treatment is None or finding.control is None or finding.effect is None:
         return
@@ -51,10 +51,9 @@ def result(account: Account) -> Iterator[str]:
         if low is not None and high is not None:
             text += f" (between {words.relative(low)} and {words.relative(high)})"
     yield f"{text}."
-    yield _rests_on(account)
 
 
-def _rests_on(account: Account) -> str:
+def rests_on(account: Account) -> str:
     plan, leader = account.findings.plan, account.leader
     pair = stratum(plan, account.findings.evidence, leader.version)
     looks = leader.finding.looks
@@ -102,11 +101,11 @@ def practical(account: Account) -> str:
     least = f"{words.size(goal, goal.minimum_detectable_effect)}, the least that matters"
     match leader.practical_significance:
         case True:
-            return f"All of that range is an improvement of at least {least}."
+            return f"All of the range is an improvement of at least {least}."
         case False if leader.won:
-            return f"All of that range is below {least}: it is better, but by little."
+            return f"All of the range is below {least}: it is better, but by little."
         case False:
-            return f"An improvement of {least}, is ruled out by that range."
+            return f"An improvement of {least}, is ruled out by the range."
         case None if leader.won:
             return f"Whether the improvement reaches {least}, is not settled."
         case None:
