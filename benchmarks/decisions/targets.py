@@ -80,7 +80,7 @@ def power(at: Simulated) -> Target:
     return Target(
         name="T2",
         reach="power at the minimum effect within 3.2 points of one look (power-first: 2.2)",
-        measured=f"-{default:.1f} (power-first -{patient:.1f}) of {_percent(fixed)}",
+        measured=f"-{default:.2f} (power-first -{patient:.2f}) of {100 * fixed:.1f} %, 100 looks",
         peers=", ".join(f"{short} -{lost(name):.1f}" for short, name in peers.items()),
         reached=_yes(default <= 3.2 and patient <= 2.2),
     )
