@@ -14,6 +14,7 @@ from turnout.experiments.domain.plan import plan_hash
 from turnout.experiments.domain.state import Progress, Status
 from turnout.experiments.domain.traffic import variants
 from turnout.experiments.tables import Experiment, ExperimentAnalysis, ExperimentStep
+from turnout.observations import commands as observations
 from turnout.registry import commands as registry
 from turnout.registry.domain.version import ModelRef
 from turnout.registry.queries import models_by_id
@@ -119,7 +120,7 @@ async def _move_traffic(session: AsyncSession, change: _Change) -> Split:
         return await traffic.reinstate(
             session, experiment.model_id, progress.split_id, owner=change.owner, **change.by
         )
-    return await traffic.set_split(
+    split = await traffic.set_split(
         session,
         experiment.model_id,
         owner=change.owner,
@@ -128,6 +129,9 @@ async def _move_traffic(session: AsyncSession, change: _Change) -> Split:
         salt=str(experiment.id),
         **change.by,
     )
+    asked = experiment.plan.maturing
+    await observations.let_mature(session, experiment.model_id, split.id, asked)
+    return split
 
 
 async def _finish(session: AsyncSession, change: _Change) -> None:

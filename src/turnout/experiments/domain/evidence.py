@@ -32,15 +32,15 @@ class ExperimentEvidence:
 
     def measured(self, metric: Metric, version: str) -> UnitTotals:
         """The totals by which a version is compared; zeros where nothing was recorded."""
-        recorded = totals(metric.metric, self.arms.get(version))
+        recorded = totals(metric.series, self.arms.get(version))
         if metric.per == "outcome":
             return recorded
         return per_exposed_unit(self.exposed(version), recorded)
 
     def on(self, plan: Plan) -> "ExperimentEvidence":
         """What an analysis of this plan rests on: enough to come to the same one again."""
-        asked = [metric.metric for metric in (plan.goal, *plan.secondary)]
-        limited = [limit.metric for limit in plan.guardrails]
+        asked = [metric.series for metric in (plan.goal, *plan.secondary)]
+        limited = [limit.series for limit in plan.guardrails]
         names = {EXPOSURE, *map(recorded_as, asked), *map(recorded_as, limited)}
         latency = any(limit.quantile is not None for limit in plan.guardrails)
         return ExperimentEvidence(

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 from annotated_types import Ge, Le, MaxLen, MinLen
 
 from turnout.observations.domain.guardrails import Guardrail
+from turnout.observations.domain.maturity import Maturing
 from turnout.observations.domain.metric import Goal, NamedMetric
 from turnout.quantities import BASIS_POINTS, STRICT, Duration, Weight, percent
 from turnout.registry.domain.fields import Label, Prose, Summary, VersionName
@@ -95,6 +96,13 @@ class Plan:
         return self.strategy.by_unit
 
     @property
+    def maturing(self) -> tuple[Maturing, ...]:
+        """The metrics of which only old enough predictions count."""
+        asked = [metric.maturing for metric in (self.goal, *self.secondary)]
+        asked += [limit.maturing for limit in self.guardrails]
+        return tuple(found for found in asked if found)
+
+    @property
     def gates(self) -> int:
         """How many guardrails of all treatments may each end the experiment."""
         return len(self.treatments) * sum(not limit.dry_run for limit in self.guardrails)
@@ -120,8 +128,9 @@ class Plan:
 
 
 def plan_hash(plan: Plan) -> str:
-    """SHA-256 of the plan as JSON with sorted keys and no spaces, durations in seconds and whole
-    numbers without a fraction: the same for the same plan, however it was written or stored."""
+    """SHA-256 of the plan as JSON with sorted keys and no spaces, durations in seconds, whole
+    numbers without a fraction, and nothing for null: the same for the same plan, however it was
+    written or stored."""
     text = json.dumps(
         _canonical(asdict(plan)), sort_keys=True, separators=(",", ":"), ensure_ascii=False
     )
@@ -131,7 +140,7 @@ def plan_hash(plan: Plan) -> str:
 def _canonical(value: object) -> object:
     match value:
         case Mapping():
-            return {key: _canonical(part) for key, part in value.items()}
+            return {key: _canonical(part) for key, part in value.items() if part is not None}
         case tuple() | list():
             return [_canonical(part) for part in value]
         case timedelta():
@@ -207,6 +216,12 @@ def _check_rules(plan: Plan) -> None:
 def _check_extent(plan: Plan) -> None:
     if not plan.max_duration:
         raise ValueError("max_duration is longer than 0, such as '7d'")
+    for found in plan.maturing:
+        if found.age >= plan.max_duration:
+            raise ValueError(
+                f"the experiment ends after {plan.max_duration}, so no prediction in it comes to"
+                f" be {found.age} old: give {found.metric} a shorter maturity"
+            )
     target = plan.target_sample_size
     if target is not None and target < plan.min_sample_size:
         raise ValueError(

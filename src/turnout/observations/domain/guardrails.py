@@ -3,7 +3,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from turnout.quantities import STRICT, Line
+from turnout.observations.domain.maturity import Maturing, check_maturity, maturing
+from turnout.quantities import STRICT, Duration, Line
 from turnout.stats.finding import Harm, Proof
 
 PROPORTIONS: Final = frozenset({"error_rate", "success_rate", "accuracy", "agreement"})
@@ -33,6 +34,9 @@ class Guardrail:
     class, and `confidence_shift` and `latency_shift` (in milliseconds), by how much the
     shadow's answer exceeds the one that was served.
 
+    What labels and outcomes tell, such as `accuracy`, may come sooner for one version than for the
+    other. With `maturity` only predictions of at least that age count, of both versions.
+
     Judged by a bound that holds at every look, never by a bare estimate. `proof` says what a pass
     takes: `no_harm`, that `min_samples` were seen and no harm was shown; `not_worse`, that the
     bound shows the candidate within the limit. With `dry_run` it is judged and shown, and decides
@@ -48,11 +52,13 @@ class Guardrail:
     max_decrease: float | None = None
     confidence: float = 0.95
     min_samples: int = 100
+    maturity: Duration | None = None
     proof: Proof = "no_harm"
     dry_run: bool = False
 
     def __post_init__(self) -> None:
         _check_metric(self.metric)
+        check_maturity(self.metric, self.maturity)
         stated = [rule for rule in _RULES if getattr(self, rule) is not None]
         if len(stated) != 1:
             raise ValueError(
@@ -102,6 +108,15 @@ class Guardrail:
         return _RULES[self.rule][1]
 
     @property
+    def maturing(self) -> Maturing | None:
+        return maturing(self.metric, self.maturity)
+
+    @property
+    def series(self) -> str:
+        """What the totals it rests on are recorded as."""
+        return self.maturing.series if self.maturing else self.metric
+
+    @property
     def paired(self) -> bool:
         """Whether it compares the answers of a shadow, one by one, with those that were served."""
         return self.metric in PAIRED
@@ -113,7 +128,8 @@ class Guardrail:
         return int(found[1]) / 100 if found else None
 
     def __str__(self) -> str:
-        return f"{self.metric} {_RULES[self.rule][2].format(f'{self.limit:g}')}"
+        rule = f"{self.metric} {_RULES[self.rule][2].format(f'{self.limit:g}')}"
+        return f"{rule} (of predictions {self.maturity} old)" if self.maturity else rule
 
 
 def _check_metric(name: str) -> None:

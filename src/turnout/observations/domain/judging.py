@@ -23,7 +23,7 @@ def find(
     try:
         if guardrail.quantile is not None:
             return _find_quantile(guardrail, guardrail.quantile, candidate, baseline, alpha=alpha)
-        arms = (totals(guardrail.metric, arm) for arm in (candidate, baseline))
+        arms = (totals(guardrail.series, arm) for arm in (candidate, baseline))
         return find_ratio(guardrail, *arms, alpha=alpha)
     except (ValueError, ArithmeticError) as error:
         return broken(guardrail, error)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
 from turnout.observations.domain.guardrails import PAIRED, PROPORTIONS
+from turnout.observations.domain.maturity import Maturing, check_maturity, maturing
 from turnout.observations.domain.outcome import MetricName
-from turnout.quantities import STRICT
+from turnout.quantities import STRICT, Duration
 
 Direction = Literal["increase", "decrease"]
 
@@ -33,7 +34,9 @@ class Metric:
     `direction` says which way it improves; for the metrics that are known without set-up it may
     be left out. `per` says what the mean is over: `outcome`, everything that was reported; `unit`,
     every unit that was exposed, one of which nothing was reported counting as 0. So `unit` is for
-    conversions and purchases of which only those that happened are sent.
+    conversions and purchases of which only those that happened are sent. With `maturity`, only
+    what was reported of predictions of at least that age is counted, of every version: labels may
+    come sooner for one than for another.
     """
 
     __pydantic_config__ = STRICT
@@ -41,6 +44,7 @@ class Metric:
     metric: MetricName
     direction: Direction | None = None
     per: Literal["outcome", "unit"] = "outcome"
+    maturity: Duration | None = None
 
     def __post_init__(self) -> None:
         if _PERCENTILE.fullmatch(self.metric):
@@ -52,6 +56,12 @@ class Metric:
             raise ValueError(
                 f"{self.metric} compares a shadow with what was served, and there is no"
                 f" shadow here: limit it by a guardrail in a shadow stage"
+            )
+        check_maturity(self.metric, self.maturity)
+        if self.maturity is not None and self.per == "unit":
+            raise ValueError(
+                f"{self.metric} per unit counts every unit that was exposed, however long ago:"
+                f" leave out maturity, or set per to 'outcome'"
             )
         known = KNOWN.get(self.metric)
         if known is None and self.direction is None:
@@ -71,6 +81,15 @@ class Metric:
     @property
     def improves_by(self) -> Direction:
         return self.direction or KNOWN[self.metric]
+
+    @property
+    def maturing(self) -> Maturing | None:
+        return maturing(self.metric, self.maturity)
+
+    @property
+    def series(self) -> str:
+        """What the totals it rests on are recorded as."""
+        return self.maturing.series if self.maturing else self.metric
 
     @property
     def proportion(self) -> bool:

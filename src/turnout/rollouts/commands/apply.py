@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.access.commands import audit
+from turnout.observations import commands as observations
 from turnout.quantities import percent
 from turnout.registry import commands as registry
 from turnout.registry.domain.version import VersionRef
@@ -182,7 +183,8 @@ def _write_down(
 
 async def _set_traffic(session: AsyncSession, change: _Change, progress: Progress) -> Progress:
     """One salt for the whole rollout: a candidate that grows keeps the units it has."""
-    wanted = exposure(change.rollout.plan, progress)
+    plan = change.rollout.plan
+    wanted = exposure(plan, progress)
     split = await traffic.set_split(
         session,
         change.rollout.model_id,
@@ -192,6 +194,8 @@ async def _set_traffic(session: AsyncSession, change: _Change, progress: Progres
         salt=str(change.rollout.id),
         **change.by,
     )
+    asked = plan.maturing(progress.stage)
+    await observations.let_mature(session, change.rollout.model_id, split.id, asked)
     return replace(progress, split_id=split.id)
 
 

@@ -30,9 +30,9 @@ class Evidence:
 
     def on(self, guardrails: Sequence[Guardrail], goal: StageGoal | None = None) -> "Evidence":
         """What these rest on: enough to come to the same judgement again."""
-        metrics = {recorded_as(guardrail.metric) for guardrail in guardrails}
+        metrics = {recorded_as(guardrail.series) for guardrail in guardrails}
         if goal is not None:
-            metrics |= {recorded_as(goal.metric), EXPOSURE}
+            metrics |= {recorded_as(goal.series), EXPOSURE}
         latency = any(guardrail.quantile is not None for guardrail in guardrails)
         return Evidence(
             candidate=_only(metrics, self.candidate, latency=latency),

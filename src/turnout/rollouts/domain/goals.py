@@ -125,7 +125,7 @@ def verdict(finding: GoalFinding) -> Verdict:
 
 
 def _measured(goal: StageGoal, arm: ArmEvidence | None) -> UnitTotals:
-    recorded = totals(goal.metric, arm)
+    recorded = totals(goal.series, arm)
     if goal.per == "outcome":
         return recorded
     return per_exposed_unit(totals(EXPOSURE, arm), recorded)

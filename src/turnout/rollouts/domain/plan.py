@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from annotated_types import MaxLen, MinLen
 
 from turnout.observations.domain.guardrails import Guardrail
+from turnout.observations.domain.maturity import Maturing
 from turnout.quantities import BASIS_POINTS, STRICT, Duration, Text, Weight, percent
 from turnout.registry.domain.fields import VersionName
 from turnout.rollouts.domain.goals import StageGoal
@@ -115,13 +116,19 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a rollout set out to do; it never changes after the start."""
+    """What a rollout set out to do.
+
+    It never changes; who changes the stages to come makes a new version. `reserved` is how many
+    guardrails the error rate was divided among at the start: later versions have no more of them.
+    """
 
     strategy: Strategy
     stages: tuple[Stage, ...]
     guardrails: tuple[Guardrail, ...] = DEFAULT_GUARDRAILS
     promote: bool = True
     on_conflict: OnConflict = OnConflict.REJECT
+    version: int = 1
+    reserved: int = 0
 
     def limits(self, index: int) -> tuple[Guardrail, ...]:
         """The guardrails of a stage: its own, or those of the plan that can be judged there."""
@@ -136,6 +143,12 @@ class Plan:
             if (stage.shadow or not guardrail.paired)
             and (stage.weight < BASIS_POINTS or not guardrail.relative)
         )
+
+    def maturing(self, index: int) -> tuple[Maturing, ...]:
+        """The metrics of a stage of which only old enough predictions count."""
+        goal = self.stages[index].goal
+        asked = (*self.limits(index), *((goal,) if goal else ()))
+        return tuple(found.maturing for found in asked if found.maturing)
 
     @property
     def gates(self) -> int:
@@ -182,10 +195,7 @@ class Launch:
 
     def __post_init__(self) -> None:
         _check_goal(self)
-        _check_order(self.plan().stages)
-        _check_pairs(self.plan())
-        if not self.promote:
-            _check_measures_only(self.plan().stages)
+        check_plan(self.plan())
         if self.starts_at is not None and self.starts_at.tzinfo is None:
             raise ValueError("write starts_at with its offset, such as 2026-03-02T22:00:00+01:00")
         check_reasons(self.reason, quarantine=self.override_quarantine, freeze=self.override_freeze)
@@ -200,8 +210,8 @@ class Launch:
             )
         if self.stages is None and not self.promote:
             stages = tuple(stage for stage in stages if stage.shadow) or stages
-        if self.promote and stages[-1].weight < BASIS_POINTS:
-            stages = (*stages, Stage(weight=BASIS_POINTS, bake=timedelta(), guardrails=()))
+        if self.promote:
+            stages = complete(stages)
         if self.start_approval:
             stages = (START_APPROVAL, *stages)
         return Plan(
@@ -211,6 +221,21 @@ class Launch:
             promote=self.promote,
             on_conflict=self.on_conflict,
         )
+
+
+def complete(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    if stages[-1].weight == BASIS_POINTS:
+        return stages
+    return (*stages, Stage(weight=BASIS_POINTS, bake=timedelta(), guardrails=()))
+
+
+def check_plan(plan: Plan) -> None:
+    """Raise ValueError for stages that do not follow from one another, or cannot be judged."""
+    _check_order(plan.stages)
+    _check_pairs(plan)
+    _check_maturities(plan)
+    if not plan.promote:
+        _check_measures_only(plan.stages)
 
 
 def check_reasons(reason: str | None, *, quarantine: bool = False, freeze: bool = False) -> None:
@@ -256,6 +281,17 @@ def _check_pairs(plan: Plan) -> None:
             f"{paired[0]} compares a shadow with what is served, and no stage of this plan has"
             f' a shadow: begin with one that has "shadow": true'
         )
+
+
+def _check_maturities(plan: Plan) -> None:
+    for index, stage in enumerate(plan.stages):
+        for found in plan.maturing(index):
+            if found.age >= stage.longest:
+                raise ValueError(
+                    f"stages[{index}] lasts at most {stage.longest}, so no prediction in it comes"
+                    f" to be {found.age} old: give it a longer bake or max_duration, or"
+                    f" {found.metric} a shorter maturity"
+                )
 
 
 def _check_measures_only(stages: tuple[Stage, ...]) -> None:

@@ -76,8 +76,8 @@ class _Arms:
     def of(
         cls, guardrail: Guardrail, candidate: ArmEvidence | None, baseline: ArmEvidence | None
     ) -> "_Arms":
-        beside = totals(guardrail.metric, baseline) if guardrail.relative else None
-        return cls(totals(guardrail.metric, candidate), beside)
+        beside = totals(guardrail.series, baseline) if guardrail.relative else None
+        return cls(totals(guardrail.series, candidate), beside)
 
     @property
     def fewest(self) -> float:
