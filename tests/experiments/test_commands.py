@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from tests import factories
 from tests.experiments.conftest import HOUR, MODEL, Driver
@@ -320,6 +320,14 @@ async def test_a_look_by_hand_is_stored_and_moves_no_traffic(driver: Driver) -> 
     assert after.sequences != before.sequences
     assert during == {"1.0.0": 50, "2.0.0": 50}
     assert await driver.shares() == {"2.0.0": 100}
+
+
+async def test_the_database_itself_keeps_an_analysis_as_it_was(driver: Driver) -> None:
+    experiment_id = await driver.under_way()
+    await driver.analyse(experiment_id)
+    with pytest.raises(DBAPIError, match="a row of experiment_analysis is never changed"):
+        async with transaction(driver.sessions) as session:
+            await session.execute(text("UPDATE experiment_analysis SET number = 2"))
 
 
 async def test_a_draft_is_not_analysed(driver: Driver) -> None:

@@ -70,7 +70,8 @@ def findings(plan: Json, analysis: Json) -> RenderableType:
             parts += ["", rows]
     title = Text.assemble("analysis ", (str(analysis["number"]), "bold"), " · ")
     title.append_text(coloured(analysis["conclusion"]))
-    looks = f"{analysis['looks']} looks, {analysis['fraction']:.0%} of the planned units"
+    looks = "1 look" if analysis["looks"] == 1 else f"{analysis['looks']} looks"
+    looks += f", {analysis['fraction']:.0%} of the planned units"
     return Panel(
         Group(*parts),
         title=title,
@@ -130,11 +131,12 @@ def bar(low: float, effect: float, high: float, *, reach: float) -> Text:
     style = "green" if low > 0 else "red" if high < 0 else "cyan"
     text = Text()
     for column in range(SCALE):
+        nothing = column == SCALE // 2
         if column == point:
             text.append("●", style=style)
         elif start <= column <= end:
-            text.append("━", style=style)
-        elif column == SCALE // 2:
+            text.append("┿" if nothing else "━", style=style)
+        elif nothing:
             text.append("│", style="dim")
         else:
             text.append("·", style="dim")

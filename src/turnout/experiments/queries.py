@@ -79,7 +79,8 @@ async def experiments(
     before: int | None,
 ) -> Sequence[Experiment]:
     """Newest first, made before number `before`."""
-    query = select(Experiment).order_by(Experiment.seq.desc()).limit(limit)
+    memory = defer(Experiment.sequences, raiseload=True)
+    query = select(Experiment).options(memory).order_by(Experiment.seq.desc()).limit(limit)
     if model_id is not None:
         query = query.where(Experiment.model_id == model_id)
     if status is not None:

@@ -114,7 +114,7 @@ class ExperimentArm(Base):
 
 
 class ExperimentAnalysis(Base):
-    """What was seen and what was made of it; never changed.
+    """What was seen and what was made of it; never changed, which a trigger sees to.
 
     `sequences` is the memory that the analysis began with: plan, progress, evidence and memory
     lead to the same analysis again.

@@ -100,6 +100,20 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("experiment_id", "number", name=op.f("pk_experiment_analysis")),
     )
+    op.execute(
+        """
+        CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            RAISE EXCEPTION 'a row of % is never changed', TG_TABLE_NAME;
+        END $$
+        """
+    )
+    op.execute(
+        """
+        CREATE TRIGGER never_changed BEFORE UPDATE ON experiment_analysis
+        FOR EACH ROW EXECUTE FUNCTION refuse_change()
+        """
+    )
     op.create_table(
         "experiment_step",
         sa.Column("experiment_id", sa.Uuid(), nullable=False),
