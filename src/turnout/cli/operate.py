@@ -1,5 +1,6 @@
 """The operator's commands: they talk HTTP to a running Turnout and decide nothing."""
 
+import json
 import time
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -8,7 +9,7 @@ import typer
 from rich.live import Live
 
 from turnout.cli import render
-from turnout.cli.remote import DEFAULT_URL, Url, call, connected, pages, rollout_id
+from turnout.cli.remote import DEFAULT_URL, Url, call, connected, fail, pages, rollout_id
 
 Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
 Reason = Annotated[str | None, typer.Option(help="Why; kept in the history.")]
@@ -172,6 +173,29 @@ def skip(
 ) -> None:
     """End the stage now, whatever it waits for. For emergencies."""
     _order(context, url, "skip", reason=reason, expected_stage=expected_stage)
+
+
+@rollout.command()
+def replan(
+    context: typer.Context,
+    stages: Annotated[
+        typer.FileText,
+        typer.Argument(help="A file with the JSON list of stages to come after the present one."),
+    ],
+    reason: Reason = None,
+    expected_stage: ExpectedStage = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Change the stages to come."""
+    try:
+        listed = json.load(stages)
+    except json.JSONDecodeError as error:
+        raise fail(f"{stages.name} is not JSON: {error}") from None
+    said = {"stages": listed, "reason": reason, "expected_stage": expected_stage}
+    with connected(url) as client:
+        identity = rollout_id(client, context.obj)
+        view = call(client, "PUT", f"rollouts/{identity}/stages", json=said)
+        render.out.print(render.line(view))
 
 
 def _order(context: typer.Context, url: str, verb: str, **order: str | int | None) -> None:

@@ -135,6 +135,19 @@ FREEZE_WINDOWS: Final[Any] = {
     },
     "none": {"summary": "Lift them all", "value": {}},
 }
+REPLAN: Final[Any] = {
+    "slower": {
+        "summary": "Two more steps before everybody gets it",
+        "value": {
+            "stages": [
+                {"weight": 25, "bake": "4h"},
+                {"weight": 50, "bake": "12h"},
+                {"weight": 100, "bake": "1h"},
+            ],
+            "reason": "watch it over a day",
+        },
+    }
+}
 ABORT: Final[Any] = {"abort": {"value": {"reason": "wrong version"}}}
 RESTORATION: Final[Any] = {
     "last proven version": {"value": {"reason": "customers complain"}},

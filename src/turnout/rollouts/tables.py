@@ -78,6 +78,8 @@ class Rollout(Base):
     """What the looks at the present split so far leave to the next one."""
     fence: Mapped[int] = mapped_column(BigInteger)
     due_at: Mapped[datetime]
+    missed_at: Mapped[datetime | None]
+    """When the watchdog found that nobody had looked at it for too long; None once somebody has."""
     lease_until: Mapped[datetime | None]
     restores: Mapped[bool]
     """It puts an earlier version back at once; what it takes off the road is its baseline."""
@@ -89,6 +91,16 @@ class Rollout(Base):
     created_by: Mapped[str]
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+
+
+class FormerPlan(Base):
+    """A version of a rollout's plan that was replaced by another one; never changed."""
+
+    __tablename__ = "rollout_former_plan"
+
+    rollout_id: Mapped[UUID] = mapped_column(ForeignKey(Rollout.id), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    plan: Mapped[Plan] = mapped_column(Json(Plan))
 
 
 class RolloutLook(Base):
@@ -104,6 +116,7 @@ class RolloutLook(Base):
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     rollout_id: Mapped[UUID] = mapped_column(ForeignKey(Rollout.id))
     at: Mapped[datetime]
+    plan_version: Mapped[int]
     progress: Mapped[Progress] = mapped_column(Json(Progress))
     evidence: Mapped[Evidence] = mapped_column(Json(Evidence))
     sequences: Mapped[Sequences] = mapped_column(Json(Sequences))

@@ -11,6 +11,7 @@ from turnout.rollouts.commands import order
 from turnout.rollouts.commands.refusals import Quarantined, RolloutUnderWay
 from turnout.rollouts.commands.retry import NothingToRetry, retry
 from turnout.rollouts.domain.orders import Advance, Emergency, Order, Promotion, Retry
+from turnout.rollouts.domain.replan import PlanDoesNotFit, Replan
 from turnout.rollouts.domain.verbs import InFreezeWindow, StageMoved
 from turnout.rollouts.queries import RolloutNotFound
 from turnout.rollouts.schemas import RolloutView, rollout_view
@@ -131,6 +132,29 @@ async def skip_stage(
     required. Only a guardrail that fails goes before; its rollback cannot be skipped.
     """
     rollout = await order.skip(session, rollout_id, body, actor=actor, now=now)
+    return await rollout_view(session, rollout, now)
+
+
+@router.put(
+    "/rollouts/{rollout_id}/stages",
+    summary="Change the stages to come",
+    responses=problems(RolloutNotFound, StageMoved, PlanDoesNotFit),
+)
+async def replace_stages(
+    rollout_id: Identified,
+    session: Session,
+    actor: Actor,
+    now: Now,
+    body: Annotated[Replan, Body(openapi_examples=examples.REPLAN)],
+) -> RolloutView:
+    """Replaces the stages from the next one on; the present stage goes on as it is, with all it
+    has seen. The rollout's `plan.version` goes up by one, and the history keeps who and why.
+
+    Refused when they do not fit behind the present stage (weights rise, and a plan that promotes
+    ends at 100 %), when there would be more guardrails that may roll back than at the start, and
+    in the last stage.
+    """
+    rollout = await order.replan(session, rollout_id, body, actor=actor, now=now)
     return await rollout_view(session, rollout, now)
 
 

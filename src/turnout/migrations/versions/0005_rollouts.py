@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("sequences", postgresql.JSONB(), nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("missed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("restores", sa.Boolean(), nullable=False),
         sa.Column("group_id", sa.Uuid(), nullable=True),
@@ -93,10 +94,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("version_id", name=op.f("pk_quarantine")),
     )
     op.create_table(
+        "rollout_former_plan",
+        sa.Column("rollout_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("plan", postgresql.JSONB(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["rollout_id"], ["rollout.id"], name=op.f("fk_rollout_former_plan_rollout_id")
+        ),
+        sa.PrimaryKeyConstraint("rollout_id", "version", name=op.f("pk_rollout_former_plan")),
+    )
+    op.create_table(
         "rollout_look",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("rollout_id", sa.Uuid(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("plan_version", sa.Integer(), nullable=False),
         sa.Column("progress", postgresql.JSONB(), nullable=False),
         sa.Column("evidence", postgresql.JSONB(), nullable=False),
         sa.Column("sequences", postgresql.JSONB(), nullable=False),

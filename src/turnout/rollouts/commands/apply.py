@@ -22,7 +22,7 @@ from turnout.rollouts.domain.plan import Plan
 from turnout.rollouts.domain.progress import Progress, exposure, moves_traffic
 from turnout.rollouts.domain.traffic import variants
 from turnout.rollouts.domain.transitions import Situation, Transition
-from turnout.rollouts.tables import Quarantine, Rollout, RolloutLook, RolloutStep
+from turnout.rollouts.tables import FormerPlan, Quarantine, Rollout, RolloutLook, RolloutStep
 from turnout.traffic import commands as traffic
 from turnout.traffic.domain.split import Owner, OwnerKind, Spread
 
@@ -89,6 +89,11 @@ async def apply(
     if progress.phase.terminal:
         rollout.finished_at = now
     rollout.progress = progress
+    if transition.plan is not None:
+        session.add(
+            FormerPlan(rollout_id=rollout.id, version=rollout.plan.version, plan=rollout.plan)
+        )
+        rollout.plan = transition.plan
     same_split = progress.split_id == before.split_id
     going_on = look if same_split else None
     rollout.seen = going_on.judgement.verdicts if going_on else ()
@@ -108,6 +113,7 @@ def look_row(rollout: Rollout, look: Look, now: datetime) -> RolloutLook:
     return RolloutLook(
         rollout_id=rollout.id,
         at=now,
+        plan_version=rollout.plan.version,
         progress=rollout.progress,
         evidence=look.evidence.on(limits, goal),
         sequences=rollout.sequences,

@@ -10,6 +10,8 @@ from turnout.rollouts import queries
 from turnout.rollouts.commands.apply import apply, look_at, situations
 from turnout.rollouts.domain import verbs
 from turnout.rollouts.domain.orders import Advance, Emergency, Order, Promotion
+from turnout.rollouts.domain.replan import Replan
+from turnout.rollouts.domain.replan import replan as decide_anew
 from turnout.rollouts.domain.transitions import Situation, Transition
 from turnout.rollouts.tables import Rollout
 
@@ -36,6 +38,12 @@ async def resume(
     return await _obey(
         session, rollout_id, lambda at: verbs.resume(at, order), actor=actor, now=now
     )
+
+
+async def replan(
+    session: AsyncSession, rollout_id: UUID, order: Replan, *, actor: str, now: datetime
+) -> Rollout:
+    return await _obey(session, rollout_id, lambda at: decide_anew(at, order), actor=actor, now=now)
 
 
 async def promote(

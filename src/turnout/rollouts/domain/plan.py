@@ -152,12 +152,13 @@ class Plan:
 
     @property
     def gates(self) -> int:
-        """How many guardrails may, over the whole plan, each cause a rollback."""
-        return sum(
+        """Among how many guardrails the rate of false rollbacks is divided, over the whole plan."""
+        gating = sum(
             not guardrail.dry_run
             for index in range(len(self.stages))
             for guardrail in self.limits(index)
         )
+        return max(self.reserved, gating)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ class Event(StrEnum):
     APPROVED = "approved"
     PAUSED = "paused"
     RESUMED = "resumed"
+    REPLANNED = "replanned"
     SUCCEEDED = "succeeded"
     ABORTED = "aborted"
     ROLLED_BACK = "rolled_back"
@@ -59,13 +60,15 @@ class Situation:
 class Transition:
     """A change to carry out. `progress` is the rollout's afterwards; its traffic follows from it.
 
-    `verdict` is what the evidence said at that moment, whoever decided; None before any.
+    `verdict` is what the evidence said at that moment, whoever decided; None before any. `plan` is
+    the plan from here on, where it changes.
     """
 
     event: Event
     progress: Progress
     reason: str
     verdict: Verdict | None = None
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

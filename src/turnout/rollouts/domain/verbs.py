@@ -94,7 +94,7 @@ def approve(at: Situation, order: Advance) -> Transition | None:
     """
     if order.expected_stage is not None and order.expected_stage in at.progress.approved:
         return None
-    _check_live(at, order)
+    check_under_way(at, order)
     _check_no_harm(at)
     if at.progress.phase is not Phase.AWAITING_APPROVAL:
         raise NothingToApprove(at, _waiting_for(at))
@@ -110,14 +110,14 @@ def _waiting_for(at: Situation) -> str:
 
 
 def pause(at: Situation, order: Order) -> Transition:
-    _check_live(at, order)
+    check_under_way(at, order)
     if at.progress.phase is Phase.PAUSED:
         raise AlreadyPaused(at)
     return transitions.pause(at, order.reason or "paused by hand", by=PausedBy.PERSON)
 
 
 def resume(at: Situation, order: Order) -> Transition:
-    _check_live(at, order)
+    check_under_way(at, order)
     if at.progress.phase is not Phase.PAUSED:
         raise NotPaused(at)
     return transitions.resume(at, order.reason or "resumed by hand")
@@ -128,7 +128,7 @@ def promote(at: Situation, order: Promotion) -> Transition:
 
     Also `full` stops at the last stage, so that its guardrails watch the candidate at 100 %.
     """
-    _check_live(at, order)
+    check_under_way(at, order)
     _check_no_harm(at)
     _check_free(at, order)
     last = len(at.plan.stages) - 1
@@ -141,23 +141,23 @@ def skip(at: Situation, order: Emergency) -> Transition:
 
     Only a guardrail that fails goes before.
     """
-    _check_live(at, order)
+    check_under_way(at, order)
     _check_no_harm(at)
     return transitions.skip(at, order.reason)
 
 
 def abort(at: Situation, order: Order) -> Transition:
     if not at.progress.phase.waiting:
-        _check_live(at, order)
+        check_under_way(at, order)
     return transitions.abort(at, order.reason or "aborted by hand")
 
 
 def roll_back(at: Situation, order: Order) -> Transition:
-    _check_live(at, order)
+    check_under_way(at, order)
     return transitions.roll_back(at, order.reason or "rolled back by hand")
 
 
-def _check_live(at: Situation, order: Order) -> None:
+def check_under_way(at: Situation, order: Order) -> None:
     if at.progress.phase.terminal:
         raise RolloutEnded(at)
     if at.progress.phase.waiting:
