@@ -38,6 +38,9 @@ TICK_LATENESS: Final = Histogram(
     "How long after it was due a rollout was evaluated",
     buckets=(0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 300),
 )
+ROLLOUTS_MISSED: Final = Counter(
+    "turnout_rollouts_missed_total", "Live rollouts found unevaluated for three intervals or more"
+)
 FOLDED: Final = Counter("turnout_events_folded_total", "Predictions and outcomes folded")
 
 

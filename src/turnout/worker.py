@@ -20,6 +20,7 @@ from turnout.http import Clock, system_clock
 from turnout.observations import commands as observations
 from turnout.observations.folding import FoldFailed
 from turnout.rollouts.commands.tick import tick
+from turnout.rollouts.commands.watchdog import report_missed
 from turnout.settings import Settings
 
 Job = Callable[[], Coroutine[Any, Any, None]]
@@ -52,6 +53,7 @@ class Worker:
                 return
 
     async def tick(self) -> None:
+        await report_missed(self.sessions, now=self.clock(), interval=self.settings.tick_interval)
         await tick(self.sessions, now=self.clock(), interval=self.settings.tick_interval)
 
     async def analyse(self) -> None:

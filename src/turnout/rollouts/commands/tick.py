@@ -101,7 +101,9 @@ async def _due(session: AsyncSession, *, now: datetime, interval: timedelta) -> 
     claim = (
         update(Rollout)
         .where(Rollout.id == due.c.id)
-        .values(fence=Rollout.fence + 1, due_at=now + EARLY * interval, lease_until=None)
+        .values(
+            fence=Rollout.fence + 1, due_at=now + EARLY * interval, missed_at=None, lease_until=None
+        )
         .returning(Rollout, due.c.due_at.label("was_due"))
         .execution_options(synchronize_session=False)
     )
