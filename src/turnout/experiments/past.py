@@ -24,12 +24,13 @@ async def past(
         units_per_day=pace.units_per_day if pace else None,
         label_delay=delay.p90 if delay else timedelta(),
     )
-    if not found.units:
+    # An outcome may be folded a moment before the prediction that it speaks of.
+    if not 0 < found.units <= exposed.units:
         return known
     per_unit = metric.per == "unit"
     totals = per_exposed_unit(exposed, found) if per_unit else found
     return replace(
         known,
         baseline=Baseline.of(totals, proportion=metric.proportion),
-        measured_share=1.0 if per_unit else min(1.0, found.units / exposed.units),
+        measured_share=1.0 if per_unit else found.units / exposed.units,
     )

@@ -130,7 +130,7 @@ async def _known(
         return Known(per_prediction=1.0)
     exposed = await history.recent_totals(session, model_id, version_id, "error_rate")
     found = await history.recent_totals(session, model_id, version_id, limit.metric)
-    if not found.n:
+    if not found.n or not exposed.n:
         return Known(per_prediction=1.0) if limit.metric in OF_EVERY_PREDICTION else None
     delay = await history.label_delay(session, model_id, limit.metric)
     return Known(
