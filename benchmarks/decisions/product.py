@@ -46,8 +46,9 @@ POWER_FIRST = "Turnout, HSD -4 with futility HSD -12"
 
 _PLANNED_RATE = BASELINE + MINIMUM_EFFECT / 2
 
-_RATES = (0.09, 0.12)
-"""Pooled rates between which the centred futility bounds are interpolated: they hardly move."""
+_RATES = (0.085, 0.091, 0.097, 0.105, 0.113, 0.121)
+"""Pooled rates between which the centred futility bounds are interpolated. Below 0.097 the units
+are enough for the power that was asked for, and beta no longer falls with the rate."""
 
 _EARLIEST_FUTILITY = 0.15
 
@@ -141,8 +142,10 @@ class _Futility:
         """Beta is fixed by the pooled rate of the first look at which it is due."""
         at = self._first
         rate = (paths.control[:, at] + paths.treatment[:, at]) / (2 * paths.n[at])
-        part = ((rate - _RATES[0]) / (_RATES[1] - _RATES[0]))[:, None]
-        spent: Matrix = (1 - part) * self._centred[0] + part * self._centred[1]
+        below = np.clip(np.searchsorted(_RATES, rate) - 1, 0, len(_RATES) - 2)
+        part = (rate - np.take(_RATES, below)) / np.take(np.diff(_RATES), below)
+        part = part.clip(0, 1)[:, None]
+        spent: Matrix = (1 - part) * self._centred[below] + part * self._centred[below + 1]
         return spent
 
     def _hopeless(self, shift: Matrix) -> Matrix:
