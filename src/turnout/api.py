@@ -29,6 +29,7 @@ from turnout.problems import Problem, install_problem_handlers
 from turnout.registry.routes import router as registry
 from turnout.rollouts.model_routes import router as model_rollouts
 from turnout.rollouts.planning import router as rollout_planning
+from turnout.rollouts.replay_routes import router as rollout_replay
 from turnout.rollouts.routes import router as rollouts
 from turnout.rollouts.shadow import router as shadow
 from turnout.rollouts.verb_routes import router as rollout_verbs
@@ -44,6 +45,7 @@ ROUTERS: Final = (
     observations,
     rollouts,
     rollout_verbs,
+    rollout_replay,
     model_rollouts,
     rollout_planning,
     drill,

@@ -176,6 +176,15 @@ def skip(
 
 
 @rollout.command()
+def replay(context: typer.Context, url: Url = DEFAULT_URL) -> None:
+    """Judge all its evidence again. Exit status 0: every verdict comes out as stored."""
+    with connected(url) as client:
+        found = call(client, "GET", f"rollouts/{rollout_id(client, context.obj)}/replay")
+        render.out.print(render.replay(found))
+    raise typer.Exit(0 if found["same"] else 1)
+
+
+@rollout.command()
 def replan(
     context: typer.Context,
     stages: Annotated[

@@ -112,6 +112,28 @@ def drill(found: Json) -> RenderableType:
     return rows
 
 
+def replay(found: Json) -> RenderableType:
+    if found["same"]:
+        return f"all of {found['looks']} stored verdicts come out the same"
+    rows = table(
+        f"{len(found['differences'])} of {found['looks']} verdicts come out otherwise",
+        "evidence",
+        "at",
+        "stored",
+        "replayed",
+        "why",
+    )
+    for difference in found["differences"]:
+        rows.add_row(
+            str(difference["evidence"]),
+            when(difference["at"]),
+            coloured(difference["stored"]["verdict"]),
+            coloured(difference["replayed"]["verdict"]),
+            difference["replayed"]["reason"],
+        )
+    return rows
+
+
 def line(rollout: Json) -> Text:
     """One line on where a rollout stands."""
     text = Text.assemble((rollout["model"], "bold"), " ")

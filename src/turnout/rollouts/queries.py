@@ -16,8 +16,16 @@ from turnout.registry.domain.version import VersionRef
 from turnout.rollouts.domain.evidence import Evidence, Judgement
 from turnout.rollouts.domain.freezes import FreezeWindows
 from turnout.rollouts.domain.phases import Phase
+from turnout.rollouts.domain.plan import Plan
 from turnout.rollouts.domain.transitions import Event, Situation
-from turnout.rollouts.tables import FreezeCalendar, Quarantine, Rollout, RolloutLook, RolloutStep
+from turnout.rollouts.tables import (
+    FormerPlan,
+    FreezeCalendar,
+    Quarantine,
+    Rollout,
+    RolloutLook,
+    RolloutStep,
+)
 from turnout.traffic import queries as traffic
 
 
@@ -168,6 +176,13 @@ async def looks(
     if before is not None:
         query = query.where(RolloutLook.id < before)
     return (await session.scalars(query.order_by(RolloutLook.id.desc()).limit(limit))).all()
+
+
+async def plans(session: AsyncSession, rollout: Rollout) -> dict[int, Plan]:
+    """All versions of a rollout's plan, by number."""
+    query = select(FormerPlan).where(FormerPlan.rollout_id == rollout.id)
+    former = {found.version: found.plan for found in await session.scalars(query)}
+    return former | {rollout.plan.version: rollout.plan}
 
 
 async def newest_looks(
