@@ -343,3 +343,26 @@ async def test_operations_are_described_for_their_user(client: AsyncClient) -> N
         assert "requestBody" not in operation or (
             "examples" in operation["requestBody"]["content"]["application/json"]
         )
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "status"),
+    [
+        ("experiments", {"key": "\x00"}, 422),
+        ("experiments", {"model": "\x00"}, 404),
+        ("experiments", {"status": "flying"}, 422),
+        ("{path}/segments", {"attribute": "\x00"}, 422),
+        ("{path}/segments", {}, 422),
+        ("{path}/analyses/0", {}, 422),
+        ("{path}/analyses/99999999999", {}, 422),
+        ("{path}/analyses/2147483647", {}, 404),
+    ],
+)
+async def test_what_postgresql_could_not_hold_is_refused(
+    client: AsyncClient, driver: Driver, path: str, query: dict[str, str], status: int
+) -> None:
+    draft = await created(client, driver)
+    answer = await client.get(path.format(path=f"experiments/{draft['id']}"), params=query)
+
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
