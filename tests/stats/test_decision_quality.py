@@ -30,15 +30,28 @@ def hundred_looks() -> dict[float, dict[str, Characteristics]]:
     }
 
 
-@pytest.mark.parametrize("looks", [5, 20, 100])
-def test_an_innocent_treatment_rarely_wins_or_harms_however_often_one_looks(looks: int) -> None:
+def assert_rarely_wrong(*rules: Characteristics) -> None:
+    """About an innocent treatment, on either side and on both."""
+    assert [rule.rejected for rule in rules if rule.rejected > at_most(0.05)] == []
+    sides = [side for rule in rules for side in (rule.win, rule.harm)]
+    assert [side for side in sides if side > at_most(0.025)] == []
+
+
+@pytest.mark.parametrize("looks", [5, 20])
+def test_an_innocent_treatment_rarely_wins_or_harms(looks: int) -> None:
     default = product.default_profile(looks)
     rules = [default, product.without_futility(default)]
     found = characteristics(rules, in_chunks(8, looks=looks, effect=0, replications=EXPERIMENTS))
 
-    assert {name for name, rule in found.items() if rule.rejected > at_most(0.05)} == set()
-    sides = {name: max(rule.win, rule.harm) for name, rule in found.items()}
-    assert {name for name, side in sides.items() if side > at_most(0.025)} == set()
+    assert_rarely_wrong(*found.values())
+
+
+def test_nor_does_it_when_one_looks_a_hundred_times(hundred_looks) -> None:
+    found = hundred_looks[0.0]
+
+    assert_rarely_wrong(
+        *(found[name] for name in (product.NAME, product.WITHOUT_FUTILITY, product.POWER_FIRST))
+    )
 
 
 def test_looking_a_hundred_times_costs_little_power(hundred_looks) -> None:
