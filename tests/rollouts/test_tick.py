@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from tests.rollouts.conftest import MODEL, Driver
+from tests.factories import NOON
+from tests.rollouts.conftest import MODEL, SECOND, Driver
 from turnout.db import transaction
 from turnout.observations.domain.guardrails import Guardrail
 from turnout.observations.tables import ArmTotal
@@ -20,6 +21,7 @@ from turnout.stats.verdict import Verdict
 from turnout.traffic import commands as traffic
 from turnout.traffic import queries as traffic_queries
 from turnout.traffic.domain.overrides import Pin
+from turnout.traffic.domain.split import VersionRejected
 
 MINUTE = timedelta(minutes=1)
 STAGES = (Stage(weight=500, bake=10 * MINUTE), Stage(weight=10_000, bake=10 * MINUTE))
@@ -138,6 +140,60 @@ async def test_bluegreen_auto_promote_waits_analysis(driver: Driver) -> None:
     assert (await driver.rollout(rollout_id)).progress.stage == 0
 
 
+async def test_bluegreen_instant_back(driver: Driver) -> None:
+    rollout_id = await driver.under_way(strategy=Strategy.BLUE_GREEN)
+    await driver.say(order.promote, rollout_id, Promotion())
+    await driver.tick(2 * MINUTE)
+    switched = await driver.split()
+    await driver.say(order.roll_back, rollout_id, Order(reason="customers complain"))
+    back = await driver.split()
+
+    assert [variant.version for variant in switched.variants] == ["2.0.0", "1.0.0"]
+    assert await driver.shares() == {"1.0.0": 100}
+    assert back.id == switched.id + 1
+    assert await driver.events(rollout_id) == ["started", "advanced", "rolled_back"]
+
+
+async def test_good_to_bad_bad_to_good_bad_to_bad(driver: Driver) -> None:
+    await driver.register("1.0.0", "2.0.0", "3.0.0", "4.0.0", "5.0.0")
+    await driver.start("1.0.0")
+    answering = []
+    for version, errors in {"2.0.0": 800, "3.0.0": 800, "4.0.0": 5, "5.0.0": 800}.items():
+        rollout_id = await driver.start(version, stages=STAGES)
+        while (await driver.rollout(rollout_id)).finished_at is None:
+            await driver.see(rollout_id, 1_000, errors, baseline=1_000, after=10 * MINUTE)
+            await driver.tick()
+        answering.append(await driver.shares())
+
+    assert answering == [{"1.0.0": 100}, {"1.0.0": 100}, {"4.0.0": 100}, {"4.0.0": 100}]
+
+
+async def test_outage_catch_up_stops_at_guarded_stage(driver: Driver) -> None:
+    """Time in which nobody looked counts for the stage it began in and for no other: the stages
+    behind it are entered one after the other, each with its full bake time and no evidence."""
+    timed = [Stage(weight=weight, bake=MINUTE, guardrails=()) for weight in (500, 1_000, 2_000)]
+    rollout_id = await driver.under_way(stages=(*timed, Stage(weight=5_000, bake=MINUTE)))
+    entered = []
+    for after in (timedelta(hours=3), MINUTE, MINUTE, MINUTE):
+        await driver.tick(after)
+        entered.append((await driver.rollout(rollout_id)).progress)
+
+    assert [progress.stage for progress in entered] == [1, 2, 3, 3]
+    assert entered[0].ends(MINUTE) == NOON + timedelta(hours=3) + MINUTE
+    assert (await driver.looks(rollout_id))[-1].judgement.verdict is Verdict.NO_DATA
+
+
+async def test_misfire_and_coalesce(driver: Driver) -> None:
+    rollout_id = await driver.under_way(stages=STAGES)
+    before = await driver.rollout(rollout_id)
+    await driver.see(rollout_id, 200, 10)
+    await driver.tick(20 * SECOND)
+    after = await driver.rollout(rollout_id)
+
+    assert after.fence == before.fence + 1
+    assert len(await driver.looks(rollout_id)) == 1
+
+
 async def test_no_traffic_is_not_success(driver: Driver) -> None:
     rollout_id = await driver.under_way(stages=STAGES)
     await driver.tick(30 * MINUTE)
@@ -205,9 +261,13 @@ async def test_a_success_that_cannot_be_carried_out_waits_for_a_person(driver: D
     assert "advanced could not be carried out: version 2.0.0" in step.reason
 
 
-async def test_a_rollback_that_cannot_be_carried_out_has_failed(driver: Driver) -> None:
+async def test_rollback_target_gone(driver: Driver) -> None:
+    """A person is told why, a guardrail ends in `failed`; the traffic stays where it is served."""
     rollout_id = await driver.under_way(stages=STAGES)
     await driver.move("1.0.0", Lifecycle.REJECTED)
+    with pytest.raises(VersionRejected):
+        await driver.say(order.roll_back, rollout_id, Order())
+    assert (await driver.rollout(rollout_id)).phase is Phase.RUNNING
     await driver.see(rollout_id, 200, 150)
     await driver.tick()
 

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,7 @@ from turnout.registry.domain.runtime import ExternalRuntime
 from turnout.registry.domain.version import VersionRef
 from turnout.rollouts.domain.progress import Exposure
 from turnout.rollouts.domain.traffic import variants
-from turnout.traffic.domain.assignment import assign
+from turnout.traffic.domain.assignment import assign, bucket
 from turnout.traffic.domain.overrides import NO_OVERRIDES
 from turnout.traffic.domain.split import Split, Spread
 
@@ -49,6 +50,19 @@ def test_sticky_monotone(unit: str, a: int, b: int) -> None:
 
     if answering(split(small), unit) == CANDIDATE.id:
         assert answering(split(large), unit) == CANDIDATE.id
+
+
+@pytest.mark.parametrize("weight", [500, 2_500, 5_000])
+def test_sticky_uniform(weight: int) -> None:
+    """Of 100,000 units a candidate gets its share, and another rollout chooses others."""
+    units = [f"user-{number}" for number in range(100_000)]
+    chosen = [{unit for unit in units if bucket(salt, unit) < weight} for salt in ("one", "two")]
+    share = weight / BASIS_POINTS
+    both = len(chosen[0] & chosen[1])
+
+    for found in chosen:
+        assert abs(len(found) - 100_000 * share) < 4.5 * (100_000 * share * (1 - share)) ** 0.5
+    assert abs(both - 100_000 * share**2) < 4.5 * (100_000 * share**2 * (1 - share**2)) ** 0.5
 
 
 @given(st.text(min_size=1))

@@ -8,7 +8,8 @@ from turnout.errors import Conflict
 from turnout.quantities import BASIS_POINTS
 from turnout.rollouts.domain import transitions, verbs
 from turnout.rollouts.domain.evidence import Judgement
-from turnout.rollouts.domain.orders import Order
+from turnout.rollouts.domain.freezes import Frozen
+from turnout.rollouts.domain.orders import Advance, Order
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Plan, Stage, Strategy
 from turnout.rollouts.domain.progress import Exposure, PausedBy, Progress, entry, exposure
@@ -162,9 +163,12 @@ def test_pause_shifts_timer() -> None:
 
 
 @pytest.mark.parametrize("by", PausedBy)
-def test_only_a_person_ends_a_pause(by: PausedBy) -> None:
+def test_no_resume_when_user_paused(by: PausedBy) -> None:
+    """Neither time nor the end of a freeze window ends a pause."""
     at = situation(progress=paused_at(MINUTE, by=by), after=24 * 60 * MINUTE)
+    frozen = Frozen(since=NOON, until=at.now + MINUTE, reason="busy")
 
+    assert hold(replace(at, frozen=frozen)).reason == hold(at).reason
     assert hold(at).reason == "paused until a person resumes it"
 
 
@@ -176,6 +180,57 @@ def test_inconclusive_pauses_then_resume_fresh() -> None:
 
     assert resumed.progress == entry(PLAN, 0, NOON + 60 * MINUTE)
     assert resumed.progress.split_id is None
+
+
+def test_stale_approval_not_reused() -> None:
+    """An approval is for what was seen then: a stage that starts afresh waits for another one."""
+    waiting = replace(situation(stage=1, phase=Phase.AWAITING_APPROVAL), grouped=True)
+    noted = verbs.approve(waiting, Advance())
+    assert noted is not None
+    inconclusive = replace(
+        waiting,
+        progress=noted.progress,
+        judgement=Judgement(verdict=Verdict.INCONCLUSIVE, reason="too close"),
+        now=NOON + 60 * MINUTE,
+    )
+    paused = change(inconclusive)
+    afresh = verbs.resume(replace(inconclusive, progress=paused.progress), Order())
+    again = replace(waiting, progress=afresh.progress, now=NOON + 120 * MINUTE)
+
+    assert (noted.progress.approved, afresh.progress.approved) == ((1,), ())
+    assert change(replace(waiting, progress=noted.progress)).event is Event.ADVANCED
+    assert change(again).event is Event.AWAITING_APPROVAL
+
+
+FROZEN = Frozen(since=NOON, until=NOON + 60 * MINUTE, reason="busy")
+
+
+@pytest.mark.parametrize(
+    ("at", "outcome"),
+    [
+        pytest.param(situation(verdict=Verdict.FAIL), Event.ROLLED_BACK, id="harm goes before it"),
+        pytest.param(situation(), "frozen until 2026-03-02 13:00 UTC: busy", id="a pass waits"),
+        pytest.param(
+            situation(stage=1), "frozen until 2026-03-02 13:00 UTC: busy", id="nobody is asked"
+        ),
+        pytest.param(
+            situation(verdict=Verdict.NO_DATA, after=30 * MINUTE),
+            "frozen until 2026-03-02 13:00 UTC: busy",
+            id="nothing is paused for want of data",
+        ),
+        pytest.param(
+            situation(phase=Phase.PAUSED), "paused until a person resumes it", id="a pause stays"
+        ),
+    ],
+)
+def test_in_a_freeze_window_only_harm_moves_anything(at: Situation, outcome: str) -> None:
+    decision = decide(replace(at, frozen=FROZEN))
+
+    assert (decision.event if isinstance(decision, Transition) else decision.reason) == outcome
+
+
+def test_a_hold_in_a_freeze_window_ends_with_it() -> None:
+    assert hold(replace(situation(), frozen=FROZEN)).next_look == FROZEN.until
 
 
 def test_a_clock_that_steps_back_takes_no_bake_time_away() -> None:
