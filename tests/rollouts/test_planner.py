@@ -3,14 +3,17 @@
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.factories import counted
 from turnout.observations.domain.guardrails import Guardrail
+from turnout.rollouts.domain.goal_outlook import GoalPast
+from turnout.rollouts.domain.goals import StageGoal
 from turnout.rollouts.domain.outlook import History, Known, LimitForecast, outlook
-from turnout.rollouts.domain.plan import Launch, Stage
+from turnout.rollouts.domain.plan import Launch, Stage, Strategy
 from turnout.rollouts.domain.planner import RolloutForecast, forecast
 from turnout.stats.baseline import Baseline
 from turnout.stats.guardrail import judge_difference
@@ -38,6 +41,11 @@ PAST = History(
 )
 TENTH = Stage(weight=1_000, bake=HOUR)
 MORE_ERRORS = Guardrail(metric="error_rate", max_increase=0.005)
+AB_PAST = GoalPast(
+    units_per_day=4_800,
+    baseline=Baseline(value=0.1, variance=0.09, proportion=True),
+    delay=2 * HOUR,
+)
 
 
 def seen(limit: Guardrail, *, stage: Stage = TENTH, past: History = PAST) -> LimitForecast:
@@ -259,6 +267,51 @@ def test_a_stage_that_cannot_conclude_says_which_guardrail_and_why():
         " arm, and before the stage's time is up at most 3 come"
     )
     assert found.stages[0].can_conclude is False
+
+
+@pytest.mark.parametrize(
+    ("stated", "past", "size", "after", "in_time"),
+    [
+        pytest.param(
+            {"minimum_detectable_effect": 0.02},
+            AB_PAST,
+            # R 4: power.prop.test(p1 = 0.1, p2 = 0.12, power = 0.8) has n = 3840.847; 9 % more
+            4_187,
+            timedelta(hours=2 + 41.87),
+            True,
+            id="ten in a hundred, two points more",
+        ),
+        pytest.param(
+            {"target_sample_size": 20_000},
+            AB_PAST,
+            20_000,
+            timedelta(hours=202),
+            False,
+            id="stated",
+        ),
+        pytest.param({}, replace(AB_PAST, units_per_day=None), 4_187, None, None, id="no traffic"),
+        pytest.param({}, GoalPast(units_per_day=4_800), None, None, None, id="nothing known"),
+    ],
+)
+def test_an_ab_stage_takes_the_units_of_its_goal(
+    stated: dict[str, Any],
+    past: GoalPast,
+    size: int | None,
+    after: timedelta | None,
+    in_time: bool | None,
+):
+    goal = StageGoal(metric="revenue", direction="increase", **stated)
+    launch = Launch(candidate="2.0.0", strategy=Strategy.AB_TEST, goal=goal, guardrails=())
+
+    found = planned(launch, replace(PAST, goals={goal: past}))
+
+    stage = next(stage for stage in found.stages if stage.goal is not None)
+    assert stage.goal is not None
+    assert stage.goal.sample_size == size
+    assert stage.goal.in_time is found.can_conclude is in_time
+    assert stage.goal.decides_after == (
+        None if after is None else pytest.approx(after, abs=timedelta(minutes=1))
+    )
 
 
 def test_a_first_version_and_a_refusal():

@@ -103,6 +103,18 @@ async def test_a_stage_that_cannot_conclude(client: AsyncClient):
 
 
 @pytest.mark.usefixtures("serving")
+async def test_the_goal_of_an_ab_stage(client: AsyncClient):
+    goal = {"metric": "latency_mean", "minimum_detectable_effect": 0.5}
+
+    found = await plan(client, strategy="ab_test", goal=goal)
+
+    asked = next(stage["goal"] for stage in found["stages"] if stage["goal"])
+    assert asked["goal"]["metric"] == "latency_mean"
+    assert 400 < asked["sample_size"] < 700
+    assert asked["in_time"] is True
+
+
+@pytest.mark.usefixtures("serving")
 async def test_nothing_is_started(client: AsyncClient, session: AsyncSession):
     counts = text(
         "SELECT (SELECT count(*) FROM rollout), (SELECT count(*) FROM split),"

@@ -22,7 +22,7 @@ async def past(
     delay = await history.label_delay(session, model_id, metric.metric)
     known = Past(
         units_per_day=pace.units_per_day if pace else None,
-        label_delay=delay.p90 if delay else timedelta(),
+        label_delay=max(delay.p90 if delay else timedelta(), metric.maturity or timedelta()),
     )
     # An outcome may be folded a moment before the prediction that it speaks of.
     if not 0 < found.units <= exposed.units:

@@ -1,7 +1,6 @@
 """The planner over HTTP: it rehearses a start, and changes nothing."""
 
 import asyncio
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Final
@@ -14,15 +13,20 @@ from turnout.errors import Conflict
 from turnout.http import Actor, Now, Session
 from turnout.observations import history
 from turnout.observations.domain.guardrails import PROPORTIONS, Guardrail
+from turnout.observations.domain.metric import Metric
+from turnout.observations.domain.pace import Pace
 from turnout.problems import problems
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelNotFound, VersionNotFound
 from turnout.rollouts import examples, queries
 from turnout.rollouts.commands.start import start
+from turnout.rollouts.domain.goal_outlook import GoalPast
+from turnout.rollouts.domain.goals import StageGoal
 from turnout.rollouts.domain.outlook import History, Known
 from turnout.rollouts.domain.plan import Launch, Plan
 from turnout.rollouts.domain.planner import RolloutForecast, forecast
 from turnout.stats.baseline import Baseline
+from turnout.stats.effect import per_exposed_unit
 
 router = http.router("rollouts")
 
@@ -58,7 +62,7 @@ async def plan_rollout(
     plan = body.plan()
     past = History()
     if baseline_id is not None:
-        past = await _history(session, found.id, baseline_id, _limits(plan), now=now)
+        past = await _history(session, found.id, baseline_id, plan, now=now)
     versions = await registry.versions_by_id(session, [baseline_id] if baseline_id else [])
     return await asyncio.to_thread(
         forecast,
@@ -109,17 +113,26 @@ async def _history(
     session: AsyncSession,
     model_id: int,
     version_id: int,
-    limits: Collection[Guardrail],
+    plan: Plan,
     *,
     now: datetime,
 ) -> History:
     pace = await history.pace(session, model_id, now=now)
     metrics = {}
-    for limit in {limit.metric: limit for limit in limits}.values():
+    for limit in {limit.series: limit for limit in _limits(plan)}.values():
         known = await _known(session, model_id, version_id, limit)
         if known is not None:
-            metrics[limit.metric] = known
-    return History(predictions_per_day=pace.predictions_per_day if pace else None, metrics=metrics)
+            metrics[limit.series] = known
+    goals = {
+        stage.goal: await _goal_past(session, model_id, version_id, stage.goal, pace)
+        for stage in plan.stages
+        if stage.goal is not None
+    }
+    return History(
+        predictions_per_day=pace.predictions_per_day if pace else None,
+        metrics=metrics,
+        goals=goals,
+    )
 
 
 async def _known(
@@ -132,10 +145,34 @@ async def _known(
     found = await history.recent_totals(session, model_id, version_id, limit.metric)
     if not found.n or not exposed.n:
         return Known(per_prediction=1.0) if limit.metric in OF_EVERY_PREDICTION else None
-    delay = await history.label_delay(session, model_id, limit.metric)
     return Known(
         per_prediction=found.n / exposed.n,
         units_per_event=found.units / found.n,
         baseline=Baseline.of(found, proportion=limit.metric in PROPORTIONS),
-        delay=delay.p90 if delay else timedelta(),
+        delay=await _delay(session, model_id, limit),
     )
+
+
+async def _goal_past(
+    session: AsyncSession, model_id: int, version_id: int, goal: StageGoal, pace: Pace | None
+) -> GoalPast:
+    exposed = await history.recent_totals(session, model_id, version_id, "error_rate")
+    found = await history.recent_totals(session, model_id, version_id, goal.metric)
+    units = pace.units_per_day if pace else None
+    # An outcome may be folded a moment before the prediction that it speaks of.
+    if not 0 < found.units <= exposed.units:
+        return GoalPast(units_per_day=units)
+    per_unit = goal.per == "unit"
+    totals = per_exposed_unit(exposed, found) if per_unit else found
+    share = 1.0 if per_unit else found.units / exposed.units
+    return GoalPast(
+        units_per_day=None if units is None else units * share,
+        baseline=Baseline.of(totals, proportion=goal.proportion),
+        delay=await _delay(session, model_id, goal),
+    )
+
+
+async def _delay(session: AsyncSession, model_id: int, metric: Guardrail | Metric) -> timedelta:
+    """Until most outcomes are in, and as old as they must be to count."""
+    found = await history.label_delay(session, model_id, metric.metric)
+    return max(found.p90 if found else timedelta(), metric.maturity or timedelta())

@@ -8,6 +8,8 @@ from typing import Final, Literal
 
 from turnout.observations.domain.guardrails import PROPORTIONS, Guardrail
 from turnout.quantities import BASIS_POINTS, Duration
+from turnout.rollouts.domain.goal_outlook import GoalPast
+from turnout.rollouts.domain.goals import StageGoal
 from turnout.rollouts.domain.plan import Stage
 from turnout.stats.anytime import boundary
 from turnout.stats.baseline import Baseline
@@ -49,10 +51,12 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What is known of the model. No pace: no traffic of late."""
+    """What is known of the model. No pace: no traffic of late. Metrics are named by their series,
+    goals by themselves."""
 
     predictions_per_day: float | None = None
     metrics: Mapping[str, Known] = field(default_factory=dict)
+    goals: Mapping[StageGoal, GoalPast] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +87,7 @@ def shares(stage: Stage) -> tuple[float, float]:
 
 def outlook(stage: Stage, limit: Guardrail, history: History, *, alpha: float) -> LimitForecast:
     """`alpha` is the guardrail's part of the error rate."""
-    known = history.metrics.get(limit.metric)
+    known = history.metrics.get(limit.series)
     if known is None or history.predictions_per_day is None:
         what = "the model has had no traffic" if known else f"nothing is known of {limit.metric}"
         return _unknown(limit, f"{what} of late")

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from turnout.quantities import Duration, Weight
+from turnout.rollouts.domain.goal_outlook import GoalForecast, goal_outlook
 from turnout.rollouts.domain.outlook import History, LimitForecast, outlook, shares
 from turnout.rollouts.domain.plan import Plan, Stage
 
@@ -21,7 +22,8 @@ class Samples:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageForecast:
-    """`can_conclude` is whether every guardrail that counts can be passed in time."""
+    """`can_conclude` is whether every guardrail that counts can be passed in time, and whether
+    the goal, if there is one, is decided by then."""
 
     index: int
     weight: Weight
@@ -34,6 +36,7 @@ class StageForecast:
     max_duration: Duration
     samples: Samples | None
     guardrails: tuple[LimitForecast, ...]
+    goal: GoalForecast | None
     can_conclude: bool | None
 
 
@@ -71,10 +74,21 @@ def stages(plan: Plan, history: History) -> tuple[StageForecast, ...]:
             outlook(stage, limit, history, alpha=(1 - limit.confidence) / gates)
             for limit in plan.limits(index)
         )
+        goal = goal_outlook(stage, history.goals)
         waits = [limit.decides_after for limit in limits if not limit.guardrail.dry_run]
+        waits.append(goal.decides_after if goal else None)
         needed = max((wait for wait in waits if wait is not None), default=timedelta())
         ends_after = starts_after + stage.warm_up + min(max(stage.bake, needed), stage.longest)
-        found.append(_stage(index, stage, (starts_after, ends_after), limits, history))
+        found.append(
+            _stage(
+                index,
+                stage,
+                span=(starts_after, ends_after),
+                limits=limits,
+                goal=goal,
+                pace=history.predictions_per_day,
+            )
+        )
         starts_after = ends_after
     return tuple(found)
 
@@ -82,13 +96,14 @@ def stages(plan: Plan, history: History) -> tuple[StageForecast, ...]:
 def _stage(
     index: int,
     stage: Stage,
+    *,
     span: tuple[timedelta, timedelta],
     limits: tuple[LimitForecast, ...],
-    history: History,
+    goal: GoalForecast | None,
+    pace: float | None,
 ) -> StageForecast:
-    gating = [limit.in_time for limit in limits if not limit.guardrail.dry_run]
+    gating = [in_time for _, in_time, _ in _gates(limits, goal)]
     can = False if False in gating else None if None in gating else True
-    pace = history.predictions_per_day
     samples = None
     if pace is not None:
         candidate, baseline = (round(share * pace * (stage.bake / DAY)) for share in shares(stage))
@@ -105,8 +120,21 @@ def _stage(
         max_duration=stage.longest,
         samples=samples,
         guardrails=limits,
+        goal=goal,
         can_conclude=can,
     )
+
+
+def _gates(
+    limits: tuple[LimitForecast, ...], goal: GoalForecast | None
+) -> list[tuple[str, bool | None, str]]:
+    """What must be passed to end a stage, whether that can be in time, and why."""
+    found = [
+        (str(limit.guardrail), limit.in_time, limit.reason)
+        for limit in limits
+        if not limit.guardrail.dry_run
+    ]
+    return found if goal is None else [*found, (str(goal.goal), goal.in_time, goal.reason)]
 
 
 def forecast(
@@ -140,12 +168,13 @@ def _conclusion(
         return False, f"it could not be started now: {refusal}"
     if first:
         return True, "the model's first version goes live at once"
-    for stage in found:
-        for limit in stage.guardrails:
-            if limit.in_time is False and not limit.guardrail.dry_run:
-                return False, f"stages[{stage.index}], {limit.guardrail}: {limit.reason}"
-    for stage in found:
-        for limit in stage.guardrails:
-            if limit.in_time is None and not limit.guardrail.dry_run:
-                return None, f"stages[{stage.index}], {limit.guardrail}: {limit.reason}"
+    gates = [
+        (in_time, f"stages[{stage.index}], {gate}: {reason}")
+        for stage in found
+        for gate, in_time, reason in _gates(stage.guardrails, stage.goal)
+    ]
+    for answer in (False, None):
+        for in_time, reason in gates:
+            if in_time is answer:
+                return answer, reason
     return True, "every guardrail has in time what a pass takes"
