@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.observations import queries
-from turnout.observations.domain.judging import recorded_as
+from turnout.observations.domain.judging import recorded_as, totals
 from turnout.observations.domain.pace import PACE_OF, LabelDelay, Pace
 from turnout.stats.totals import UnitTotals
 from turnout.traffic import queries as traffic
@@ -99,11 +99,7 @@ async def _units_per_day(
         return None
     split, lasted = longest
     arms = (await queries.evidence(session, [(model_id, split.id)])).get(split.id, {})
-    units = sum(
-        arms[variant.version_id].metrics["error_rate"].units
-        for variant in split.serving
-        if variant.version_id in arms
-    )
+    units = sum(totals("error_rate", arms.get(arm.version_id)).units for arm in split.serving)
     share = 1.0
     if split.created_at < since:
         sample = {"model_id": model_id, "split_id": split.id, "since": since, "most": MOST_UNITS}
@@ -140,5 +136,5 @@ async def recent_totals(
             "most": MOST_SPLITS,
         },
     )
-    totals = UnitTotals(**found.mappings().one())
-    return totals if recorded_as(metric) == metric else totals.complement()
+    recorded = UnitTotals(**found.mappings().one())
+    return recorded if recorded_as(metric) == metric else recorded.complement()
