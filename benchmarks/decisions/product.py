@@ -31,7 +31,7 @@ from benchmarks.decisions.scenario import (
 )
 from turnout.stats.effect import Stratum
 from turnout.stats.goal import GoalDesign, GoalState, GoalStatus, look
-from turnout.stats.goal_bounds import critical_at_the_end
+from turnout.stats.goal_bounds import EARLIEST_FUTILITY, critical_at_the_end
 from turnout.stats.sequential import boundaries, futility_boundaries, least_beta
 from turnout.stats.spending import HwangShihDeCani
 
@@ -49,8 +49,6 @@ _PLANNED_RATE = BASELINE + MINIMUM_EFFECT / 2
 _RATES = (0.085, 0.091, 0.097, 0.105, 0.113, 0.121)
 """Pooled rates between which the centred futility bounds are interpolated. Below 0.097 the units
 are enough for the power that was asked for, and beta no longer falls with the rate."""
-
-_EARLIEST_FUTILITY = 0.15
 
 _UNDECIDED = 2.1
 """The z at the end of an effect that stays between both bounds all the way."""
@@ -124,7 +122,7 @@ class _Futility:
 
     def __init__(self, looks: int, counts: np.ndarray) -> None:
         self._elapsed = np.arange(1.0, looks + 1) / looks
-        due = counts & (self._elapsed >= _EARLIEST_FUTILITY - 1e-12)
+        due = counts & (self._elapsed >= EARLIEST_FUTILITY - 1e-12)
         self._first = int(due.argmax())
         self._never = ~due
         centred = [uneventful(looks, rate).centred_futility for rate in _RATES]
