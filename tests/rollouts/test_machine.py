@@ -6,7 +6,13 @@ from datetime import timedelta
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from tests.factories import NOON
 from turnout.quantities import BASIS_POINTS
@@ -15,10 +21,12 @@ from turnout.registry.domain.runtime import ExternalRuntime
 from turnout.registry.domain.version import VersionRef
 from turnout.rollouts.domain import transitions, verbs
 from turnout.rollouts.domain.evidence import Judgement
-from turnout.rollouts.domain.orders import Order, Promotion
+from turnout.rollouts.domain.freezes import Frozen
+from turnout.rollouts.domain.orders import Emergency, Order, Promotion
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Launch, Plan, Stage
 from turnout.rollouts.domain.progress import Progress, exposure
+from turnout.rollouts.domain.replan import Replan, replan
 from turnout.rollouts.domain.traffic import variants
 from turnout.rollouts.domain.transitions import Event, Hold, Situation, Transition, decide
 from turnout.rollouts.domain.verbs import VerbRefused
@@ -30,6 +38,7 @@ stages = st.builds(
     weight=st.integers(1, 9_999),
     bake=st.timedeltas(timedelta(), timedelta(hours=2)),
     approval=st.booleans(),
+    warm_up=st.sampled_from([timedelta(), timedelta(minutes=20)]),
 )
 mirror = st.lists(
     st.builds(Stage, weight=st.just(0), shadow=st.booleans(), bake=st.just(timedelta(minutes=5))),
@@ -39,13 +48,29 @@ ramps = st.lists(stages, min_size=1, max_size=4, unique_by=lambda stage: stage.w
     lambda ramp: sorted(ramp, key=lambda stage: stage.weight)
 )
 plans = st.builds(
-    lambda first, ramp: Launch(candidate="2.0.0", stages=(*first, *ramp)).plan(), mirror, ramps
+    lambda first, ramp, approval: Launch(
+        candidate="2.0.0", stages=(*first, *ramp), start_approval=approval
+    ).plan(),
+    mirror,
+    ramps,
+    st.booleans(),
 )
+freezes = st.none() | st.timedeltas(timedelta(minutes=1), timedelta(hours=6))
 PEOPLES: dict[str, Callable[[Situation, Promotion], Transition | None]] = {
     "approve": verbs.approve,
     "pause": verbs.pause,
     "resume": verbs.resume,
     "promote": verbs.promote,
+    "skip": lambda at, order: verbs.skip(
+        at, Emergency(reason="a hole", expected_stage=order.expected_stage)
+    ),
+    "replan": lambda at, order: replan(
+        at,
+        Replan(
+            stages=(Stage(weight=9_999, bake=timedelta(hours=1)),),
+            expected_stage=order.expected_stage,
+        ),
+    ),
     "abort": verbs.abort,
     "roll_back": verbs.roll_back,
 }
@@ -73,6 +98,7 @@ class Rollout(RuleBasedStateMachine):
         self.plan: Plan | None = None
         self.now = NOON
         self.splits = 0
+        self.frozen: Frozen | None = None
         self.verdict = Verdict.NO_DATA
         self.history: list[Transition] = []
         self.split: tuple[Variant, ...] = ()
@@ -85,10 +111,17 @@ class Rollout(RuleBasedStateMachine):
     def situation(self) -> Situation:
         assert self.plan is not None
         judgement = Judgement(verdict=self.verdict, reason=f"it is {self.verdict}")
-        return Situation(plan=self.plan, progress=self.progress, judgement=judgement, now=self.now)
+        return Situation(
+            plan=self.plan,
+            progress=self.progress,
+            judgement=judgement,
+            now=self.now,
+            frozen=self.frozen,
+        )
 
     def carry_out(self, transition: Transition) -> None:
         assert self.plan is not None
+        self.plan = transition.plan or self.plan
         progress = transition.progress
         if progress.split_id is None:
             self.splits += 1
@@ -119,6 +152,12 @@ class Rollout(RuleBasedStateMachine):
         self.verdict = verdict
 
     @precondition(lambda self: self.plan is not None)
+    @rule(lasts=freezes)
+    def freeze(self, lasts: timedelta | None) -> None:
+        until = None if lasts is None else self.now + lasts
+        self.frozen = Frozen(since=self.now, until=until, reason="busy") if until else None
+
+    @precondition(lambda self: self.plan is not None)
     @rule()
     def tick(self) -> None:
         at, decision = self.situation, decide(self.situation)
@@ -132,6 +171,12 @@ class Rollout(RuleBasedStateMachine):
         if self.verdict is Verdict.FAIL:
             assert decision.event is Event.ROLLED_BACK
             return
+        if decision.event is Event.WARMED_UP:
+            assert at.progress.warming
+            assert at.progress.elapsed(at.now) >= at.stage.warm_up
+            return
+        assert not at.progress.warming
+        assert at.frozen is None
         assert at.progress.phase not in {Phase.PAUSED, Phase.AWAITING_APPROVAL}
         assert at.progress.elapsed(at.now) >= at.stage.bake
         passed = {Event.ADVANCED, Event.SUCCEEDED, Event.AWAITING_APPROVAL}
@@ -146,7 +191,9 @@ class Rollout(RuleBasedStateMachine):
         expected_stage=st.none() | st.integers(0, 6),
     )
     def say(self, name: str, full: bool, expected_stage: int | None) -> None:
-        order = Promotion(full=full, expected_stage=expected_stage)
+        order = Promotion(
+            full=full, expected_stage=expected_stage, override_freeze=True, reason="a test"
+        )
         before = self.progress
         try:
             transition = PEOPLES[name](self.situation, order)
@@ -196,5 +243,7 @@ class Rollout(RuleBasedStateMachine):
             assert (step.progress.baking_since is None) is stopped
 
 
-Rollout.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
-TestRollout = Rollout.TestCase
+def test_weights_sum_and_reference() -> None:
+    run_state_machine_as_test(
+        Rollout, settings=settings(max_examples=100, stateful_step_count=30, deadline=None)
+    )

@@ -1,13 +1,16 @@
 """Several workers and people at once, on real connections with real commits."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text, update
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.rollouts.conftest import SECOND, Driver
+from tests.rollouts.crashes import Crash, MortalSession, mortal_sessions
 from turnout.db import transaction
 from turnout.rollouts.commands import order
 from turnout.rollouts.commands.refusals import RolloutUnderWay
@@ -124,9 +127,30 @@ async def test_zombie_worker_after_lease_loss(live_driver: Driver) -> None:
     assert await live_driver.events(rollout_id) == ["started", "paused", "rolled_back"]
 
 
-async def test_a_claim_whose_worker_died_is_taken_over_after_its_lease(
-    live_driver: Driver,
-) -> None:
+async def test_crash_before_commit(live_driver: Driver, engine: AsyncEngine) -> None:
+    """A worker dies when all is written and nothing committed; the next one begins anew."""
+    rollout_id = await live_driver.under_way(stages=STAGES)
+    await live_driver.see(rollout_id, 200, 150)
+    before = await live_driver.split()
+    MortalSession.commits_left = 1  # the survey's; the step's is never made
+    with pytest.raises(Crash):
+        await replace(live_driver, sessions=mortal_sessions(engine)).tick()
+    during = (await live_driver.split(), await live_driver.events(rollout_id))
+    async with transaction(live_driver.sessions) as session:
+        await session.execute(update(Rollout).values(lease_until=text("now() - interval '1s'")))
+    await live_driver.tick()
+
+    assert during == (before, ["started"])
+    assert await live_driver.events(rollout_id) == ["started", "rolled_back"]
+    assert await live_driver.actions() == [
+        "rollout.succeeded",
+        "rollout.started",
+        "rollout.rolled_back",
+    ]
+
+
+async def test_crash_between_decision_and_routing_write(live_driver: Driver) -> None:
+    """A claim whose worker died is taken over after its lease; the dead one's is void."""
     rollout_id = await live_driver.under_way(stages=STAGES)
     await live_driver.see(rollout_id, 200, 150)
     (lost,) = await claims(live_driver)

@@ -10,7 +10,7 @@ from turnout.db import transaction
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.version import ModelNotFound, VersionNotFound
 from turnout.rollouts.commands import order
-from turnout.rollouts.commands.start import (
+from turnout.rollouts.commands.refusals import (
     CandidateIsBaseline,
     NothingToMirror,
     Quarantined,
@@ -77,10 +77,10 @@ async def test_a_model_has_one_rollout_at_a_time(driver: Driver) -> None:
 async def test_the_database_itself_holds_a_model_to_one_rollout(driver: Driver) -> None:
     rollout_id = await driver.under_way()
     copy = text(
-        "INSERT INTO rollout (id, model_id, candidate_id, plan, progress, step, seen, sequences, fence,"
-        " due_at, restores, created_by, created_at) SELECT gen_random_uuid(), model_id,"
-        " candidate_id, plan, progress, step, seen, sequences, fence, due_at, restores, created_by,"
-        " created_at FROM rollout WHERE id = :id"
+        "INSERT INTO rollout (id, model_id, candidate_id, plan, progress, step, seen, sequences,"
+        " fence, due_at, restores, created_by, created_at) SELECT gen_random_uuid(), model_id,"
+        " candidate_id, plan, progress, step, seen, sequences, fence, due_at, restores,"
+        " created_by, created_at FROM rollout WHERE id = :id"
     )
     with pytest.raises(IntegrityError, match="uq_rollout_live"):
         async with transaction(driver.sessions) as session:
