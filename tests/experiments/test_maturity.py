@@ -10,7 +10,7 @@ from tests.factories import arm_evidence, counted
 from turnout.experiments.domain.evidence import ExperimentEvidence
 from turnout.observations.domain.guardrails import Guardrail
 from turnout.observations.domain.metric import Goal
-from turnout.observations.tables import MaturingMetric
+from turnout.observations.tables import FollowedMetric
 
 GOAL = Goal(metric="accuracy", minimum_detectable_effect=0.05, maturity=HOUR)
 LIMIT = Guardrail(metric="refund", max=0.1, maturity=2 * HOUR)
@@ -20,7 +20,7 @@ async def test_its_split_is_told_what_matures(driver: Driver) -> None:
     await driver.under_way(goal=GOAL, guardrails=(LIMIT,))
 
     async with driver.sessions() as session:
-        found = (await session.scalars(select(MaturingMetric))).all()
+        found = (await session.scalars(select(FollowedMetric))).all()
 
     assert {(row.metric, row.age, row.series) for row in found} == {
         ("accuracy", HOUR, GOAL.series),

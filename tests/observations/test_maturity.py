@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests.factories import NOON, prediction
 from turnout.observations import commands, folding, queries
 from turnout.observations.domain.evidence import ArmEvidence
-from turnout.observations.domain.maturity import Maturing, check_maturity
+from turnout.observations.domain.followed import Followed, check_maturity
 from turnout.observations.domain.outcome import Outcome
 from turnout.observations.tables import MaturingOutcome
 from turnout.observations.wire import OutcomeLine, Submission
@@ -26,8 +26,8 @@ MODEL = 1
 SPLIT = 7
 HOUR = timedelta(hours=1)
 RETENTION = timedelta(days=30)
-AFTER_AN_HOUR = Maturing(metric="accuracy", age=HOUR)
-AFTER_A_DAY = Maturing(metric="accuracy", age=24 * HOUR)
+AFTER_AN_HOUR = Followed(metric="accuracy", age=HOUR)
+AFTER_A_DAY = Followed(metric="accuracy", age=24 * HOUR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,8 +105,8 @@ async def test_at_every_moment_what_is_old_enough_counts_and_nothing_else(
     model_id = next(MODELS)
     if old_and_new is None:
         old_and_new = await folding.returns_old(session)
-    asked = Maturing(metric="accuracy", age=age * HOUR)
-    await commands.let_mature(session, model_id, SPLIT, [asked])
+    asked = Followed(metric="accuracy", age=age * HOUR)
+    await commands.follow(session, model_id, SPLIT, [asked])
     answered = [
         (row, prediction(version_id=row.version_id, unit=row.unit, at=NOON + row.answered * HOUR))
         for row in rows
@@ -135,7 +135,7 @@ async def test_at_every_moment_what_is_old_enough_counts_and_nothing_else(
 
 
 async def test_several_ages_count_side_by_side(session: AsyncSession):
-    await commands.let_mature(session, MODEL, SPLIT, [AFTER_AN_HOUR, AFTER_A_DAY, AFTER_A_DAY])
+    await commands.follow(session, MODEL, SPLIT, [AFTER_AN_HOUR, AFTER_A_DAY, AFTER_A_DAY])
     seen = [prediction(at=NOON + hours * HOUR) for hours in (0, 23)]
     now = NOON + 24 * HOUR
     await commands.record_predictions(session, MODEL, seen, now=now)
@@ -155,7 +155,7 @@ async def test_several_ages_count_side_by_side(session: AsyncSession):
 
 
 async def test_time_alone_brings_what_waits(session: AsyncSession):
-    await commands.let_mature(session, MODEL, SPLIT, [AFTER_AN_HOUR])
+    await commands.follow(session, MODEL, SPLIT, [AFTER_AN_HOUR])
     await commands.record_predictions(session, MODEL, [row := prediction()], now=NOON)
     said = Outcome(prediction_id=row.prediction_id, correct=True)
     await commands.feedback(session, MODEL, said, retention=RETENTION, now=NOON)
@@ -172,7 +172,7 @@ async def test_time_alone_brings_what_waits(session: AsyncSession):
 
 
 async def test_only_what_was_asked_for_in_that_split_waits(session: AsyncSession):
-    await commands.let_mature(session, MODEL, SPLIT, [AFTER_AN_HOUR])
+    await commands.follow(session, MODEL, SPLIT, [AFTER_AN_HOUR])
     other, own = prediction(split_id=8), prediction()
     await commands.record_predictions(session, MODEL, [other, own], now=NOON)
     for said in (
@@ -189,7 +189,7 @@ async def test_only_what_was_asked_for_in_that_split_waits(session: AsyncSession
 
 async def test_a_model_that_cannot_be_folded_is_passed_over(session: AsyncSession):
     for model_id in (1, 2):
-        await commands.let_mature(session, model_id, SPLIT, [AFTER_AN_HOUR])
+        await commands.follow(session, model_id, SPLIT, [AFTER_AN_HOUR])
         await commands.record_predictions(session, model_id, [row := prediction()], now=NOON)
         said = Outcome(prediction_id=row.prediction_id, correct=True)
         await commands.feedback(session, model_id, said, retention=RETENTION, now=NOON)

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -21,12 +22,12 @@ from turnout.observations.domain.batch import (
     OutcomeRefused,
     TooManyRows,
 )
-from turnout.observations.domain.maturity import Maturing
+from turnout.observations.domain.followed import Followed
 from turnout.observations.domain.outcome import WAIT_FOR_PREDICTION, Outcome
 from turnout.observations.domain.prediction import Prediction
 from turnout.observations.domain.span import Days, Span
 from turnout.observations.folding import FoldFailed
-from turnout.observations.tables import Batch, MaturingMetric, WaitingOutcome
+from turnout.observations.tables import Batch, FollowedMetric, WaitingOutcome
 from turnout.observations.wire import Submission
 from turnout.registry import queries as registry
 from turnout.registry.domain.semver import SemVer
@@ -238,20 +239,17 @@ async def _versions(
     }
 
 
-async def let_mature(
-    session: AsyncSession, model_id: int, split_id: int, wanted: Iterable[Maturing]
+async def follow(
+    session: AsyncSession, model_id: int, split_id: int, wanted: Iterable[Followed]
 ) -> None:
-    """Count these metrics by themselves, of predictions that are old enough, in this split.
+    """Keep the totals of these metrics apart in this split.
 
-    Outcomes that were folded before are left out: do this when the split is set.
+    What was folded before is left out: do this when the split is set.
     """
     key = {"model_id": model_id, "split_id": split_id}
-    rows = [
-        {**key, "series": found.series, "metric": found.metric, "age": found.age}
-        for found in set(wanted)
-    ]
+    rows = [{**key, "series": found.series, **asdict(found)} for found in set(wanted)]
     if rows:
-        await session.execute(insert(MaturingMetric).values(rows).on_conflict_do_nothing())
+        await session.execute(insert(FollowedMetric).values(rows).on_conflict_do_nothing())
 
 
 async def fold(

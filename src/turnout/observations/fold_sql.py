@@ -201,7 +201,8 @@ def fold_predictions(*, old_and_new: bool) -> str:
 
     A prediction without a unit is a unit of its own: it goes into the arm's totals at once. Units
     are upserted in order, which costs a quarter less than in the order of a hash. Returned are
-    those of the splits that had a shadow so far: theirs may have made pairs.
+    the splits, and what more there is to fold in them: a shadow so far, whose answers may have
+    made pairs, and segments.
     """
     return f"""
     WITH {_PREDICTIONS}
@@ -221,9 +222,13 @@ def fold_predictions(*, old_and_new: bool) -> str:
         WHERE long.n > 0
         ON CONFLICT (model_id, {each("?", ARM)}, metric) DO UPDATE SET {added(*TOTALS)}
     )
-    SELECT split_id FROM measured WHERE shadow AND split_id <> {NO_SPLIT}
-    UNION
-    SELECT split_id FROM arm
-    WHERE model_id = :model_id AND shadow AND split_id <> {NO_SPLIT}
-        AND split_id IN (SELECT split_id FROM measured)
+    SELECT split_id, bool_or(shadow) OR EXISTS (
+            SELECT FROM arm
+            WHERE arm.model_id = :model_id AND arm.split_id = measured.split_id AND arm.shadow
+        ) AS shadowed, EXISTS (
+            SELECT FROM followed_metric AS followed
+            WHERE followed.model_id = :model_id AND followed.split_id = measured.split_id
+                AND attribute IS NOT NULL
+        ) AS segmented
+    FROM measured WHERE split_id <> {NO_SPLIT} GROUP BY split_id
     """

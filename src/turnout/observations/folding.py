@@ -14,7 +14,7 @@ from typing import Final
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from turnout.observations import fold_sql, outcome_sql, pair_sql
+from turnout.observations import fold_sql, outcome_sql, pair_sql, segment_sql
 from turnout.observations.domain.span import CLOCK_SKEW
 
 FOLD_LOCK: Final = 0x666F6C64
@@ -76,26 +76,27 @@ async def take_batches(
 async def fold_batches(session: AsyncSession, due: Due, *, old_and_new: bool) -> None:
     """Fold what was taken; `old_and_new` is what `returns_old` says, or False on any server."""
     if due.predictions:
-        shadowed = await _fold_predictions(session, due, old_and_new=old_and_new)
-        if shadowed:
-            await _fold_pairs(session, due, shadowed, old_and_new=old_and_new)
+        further = await _fold_predictions(session, due, old_and_new=old_and_new)
+        for build, splits in further.items():
+            if splits:
+                statement = _statement(build, old_and_new=old_and_new)
+                await session.execute(statement, due.parameters | {"splits": splits})
     matched = await _match_waiting(session, due) if due.waiting else 0
     if due.outcomes or matched:
         statement = _statement(outcome_sql.fold_outcomes, old_and_new=old_and_new)
         await session.execute(statement, {"model_id": due.model_id, "seqs": due.seqs})
 
 
-async def _fold_predictions(session: AsyncSession, due: Due, *, old_and_new: bool) -> list[int]:
-    """Fold predictions; of their splits, those in which a shadow answered, now or earlier."""
+async def _fold_predictions(
+    session: AsyncSession, due: Due, *, old_and_new: bool
+) -> dict[Callable[..., str], list[int]]:
+    """Fold predictions; what else is to be folded of them, and in which of their splits."""
     statement = _statement(fold_sql.fold_predictions, old_and_new=old_and_new)
-    return list(await session.scalars(statement, due.parameters))
-
-
-async def _fold_pairs(
-    session: AsyncSession, due: Due, splits: list[int], *, old_and_new: bool
-) -> None:
-    statement = _statement(pair_sql.fold_pairs, old_and_new=old_and_new)
-    await session.execute(statement, due.parameters | {"splits": splits})
+    splits = (await session.execute(statement, due.parameters)).all()
+    return {
+        pair_sql.fold_pairs: [split.split_id for split in splits if split.shadowed],
+        segment_sql.fold_segments: [split.split_id for split in splits if split.segmented],
+    }
 
 
 async def _match_waiting(session: AsyncSession, due: Due) -> int:

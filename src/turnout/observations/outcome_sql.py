@@ -64,25 +64,41 @@ MATCH_WAITING: Final = f"""
     ON CONFLICT DO NOTHING
 """
 
+# What is said of a segment is looked up with the prediction; OFFSET 0 keeps that to the outcomes
+# of which a segment is followed.
 _OUTCOMES: Final = f"""
-    chunk AS MATERIALIZED (
-        SELECT unit, split_id, version_id, metric, shadow_version <> 0 AS shadow,
-            1 AS n, {summand("value")} AS x, answered_at,
-            {minute_of("answered_at")} AS minute
+    said AS MATERIALIZED (
+        SELECT unit, split_id, version_id, metric, shadow_version, prediction_id, day,
+            1 AS n, {summand("value")} AS x, answered_at
         FROM {of_batches("outcome", "value IS NOT NULL")}
     ), minutes AS (
         INSERT INTO minute_window AS t (model_id, {each("?", WINDOW)}, labelled, correct)
-        SELECT :model_id, {each("?", WINDOW)}, sum(n), sum(x)
-        FROM chunk WHERE metric = '{ACCURACY}' GROUP BY {each("?", WINDOW)}
+        SELECT :model_id, {minute_of("answered_at")} AS minute, version_id, split_id,
+            shadow_version <> 0 AS shadow, sum(n), sum(x)
+        FROM said WHERE metric = '{ACCURACY}' GROUP BY {each("?", WINDOW)}
         ON CONFLICT (model_id, {each("?", WINDOW)})
         DO UPDATE SET {added("labelled", "correct")}
-    ), maturing AS MATERIALIZED (
-        SELECT split_id, series, metric, age FROM maturing_metric
-        WHERE model_id = :model_id AND split_id IN (SELECT split_id FROM chunk)
+    ), followed AS MATERIALIZED (
+        SELECT split_id, series, metric, age, attribute, value FROM followed_metric
+        WHERE model_id = :model_id AND split_id IN (SELECT split_id FROM said)
     ), queued AS (
         INSERT INTO maturing_outcome (model_id, due_at, split_id, version_id, unit, series, x)
         SELECT :model_id, answered_at + age, split_id, version_id, unit, series, x
-        FROM chunk JOIN maturing USING (split_id, metric)
+        FROM said JOIN followed USING (split_id, metric) WHERE age IS NOT NULL
+    ), cut AS MATERIALIZED (
+        SELECT said.*, series, attribute, value
+        FROM said JOIN followed USING (split_id, metric) WHERE attribute IS NOT NULL
+    ), chunk AS MATERIALIZED (
+        SELECT unit, split_id, version_id, metric, n, x FROM said
+        UNION ALL
+        SELECT cut.unit, cut.split_id, cut.version_id, series, n, x
+        FROM cut CROSS JOIN LATERAL (
+            SELECT features FROM prediction
+            WHERE model_id = :model_id AND prediction_id = cut.prediction_id AND day = cut.day
+                AND shadow_version = cut.shadow_version
+            OFFSET 0
+        ) AS answer
+        WHERE features ->> attribute = value
     )
 """
 
@@ -90,7 +106,7 @@ _OUTCOMES: Final = f"""
 # One look at the index for each model that has such metrics at all.
 LOCK_RIPE: Final = """
     SELECT model_id, set_config('work_mem', '64MB', true)
-    FROM (SELECT DISTINCT model_id FROM maturing_metric OFFSET 0) AS model
+    FROM (SELECT DISTINCT model_id FROM followed_metric OFFSET 0) AS model
     WHERE model_id <> ALL(CAST(:passing_over AS int[]))
         AND EXISTS (
             SELECT FROM maturing_outcome AS waiting

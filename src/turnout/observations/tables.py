@@ -197,17 +197,19 @@ class UnitOutcome(Base):
     x: Mapped[Sum]
 
 
-class MaturingMetric(Base):
-    """In this split, outcomes of `metric` also count by themselves, as `series`, once their
-    prediction is of this age."""
+class FollowedMetric(Base):
+    """In this split, `metric` also counts by itself, as `series`: of predictions that have this
+    value of an attribute, or once they are of this age."""
 
-    __tablename__ = "maturing_metric"
+    __tablename__ = "followed_metric"
 
     model_id: Mapped[ModelKey]
     split_id: Mapped[BigKey]
     series: Mapped[TextKey]
     metric: Mapped[Plain]
-    age: Mapped[timedelta]
+    age: Mapped[timedelta | None]
+    attribute: Mapped[Plain | None]
+    value: Mapped[Plain | None]
 
 
 class MaturingOutcome(Base):

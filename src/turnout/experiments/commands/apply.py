@@ -129,8 +129,8 @@ async def _move_traffic(session: AsyncSession, change: _Change) -> Split:
         salt=str(experiment.id),
         **change.by,
     )
-    asked = experiment.plan.maturing
-    await observations.let_mature(session, experiment.model_id, split.id, asked)
+    asked = experiment.plan.followed
+    await observations.follow(session, experiment.model_id, split.id, asked)
     return split
 
 

@@ -40,7 +40,7 @@ class ExperimentEvidence:
     def on(self, plan: Plan) -> "ExperimentEvidence":
         """What an analysis of this plan rests on: enough to come to the same one again."""
         asked = [metric.series for metric in (plan.goal, *plan.secondary)]
-        limited = [limit.series for limit in plan.guardrails]
+        limited = [limit.series for limit in plan.limits]
         names = {EXPOSURE, *map(recorded_as, asked), *map(recorded_as, limited)}
         latency = any(limit.quantile is not None for limit in plan.guardrails)
         return ExperimentEvidence(

@@ -46,5 +46,5 @@ def judge_limits(plan: Plan, evidence: ExperimentEvidence) -> tuple[GuardrailFin
             ),
         )
         for arm in plan.treatments
-        for limit in plan.guardrails
+        for limit in plan.limits
     )

@@ -8,8 +8,8 @@ from typing import Annotated, Final
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 
+from turnout.observations.domain.followed import Followed
 from turnout.observations.domain.guardrails import Guardrail
-from turnout.observations.domain.maturity import Maturing
 from turnout.observations.domain.metric import Goal, NamedMetric
 from turnout.quantities import BASIS_POINTS, STRICT, Duration, Weight, percent
 from turnout.registry.domain.fields import Label, Prose, Summary, VersionName
@@ -96,16 +96,21 @@ class Plan:
         return self.strategy.by_unit
 
     @property
-    def maturing(self) -> tuple[Maturing, ...]:
-        """The metrics of which only old enough predictions count."""
-        asked = [metric.maturing for metric in (self.goal, *self.secondary)]
-        asked += [limit.maturing for limit in self.guardrails]
+    def limits(self) -> tuple[Guardrail, ...]:
+        """The guardrails, part by part."""
+        return tuple(part for guardrail in self.guardrails for part in guardrail.parts)
+
+    @property
+    def followed(self) -> tuple[Followed, ...]:
+        """The metrics of which only some predictions count."""
+        asked = [metric.followed for metric in (self.goal, *self.secondary)]
+        asked += [limit.followed for limit in self.limits]
         return tuple(found for found in asked if found)
 
     @property
     def gates(self) -> int:
         """How many guardrails of all treatments may each end the experiment."""
-        return len(self.treatments) * sum(not limit.dry_run for limit in self.guardrails)
+        return len(self.treatments) * sum(not limit.dry_run for limit in self.limits)
 
     def sizes(self, target: int) -> Mapping[str, int]:
         """The units of each version when the variant with the least traffic has `target`."""
@@ -216,8 +221,8 @@ def _check_rules(plan: Plan) -> None:
 def _check_extent(plan: Plan) -> None:
     if not plan.max_duration:
         raise ValueError("max_duration is longer than 0, such as '7d'")
-    for found in plan.maturing:
-        if found.age >= plan.max_duration:
+    for found in plan.followed:
+        if found.age is not None and found.age >= plan.max_duration:
             raise ValueError(
                 f"the experiment ends after {plan.max_duration}, so no prediction in it comes to"
                 f" be {found.age} old: give {found.metric} a shorter maturity"

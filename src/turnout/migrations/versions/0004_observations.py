@@ -88,13 +88,15 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
-        "maturing_metric",
+        "followed_metric",
         sa.Column("model_id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("split_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("series", sa.Text(collation="C"), nullable=False),
         sa.Column("metric", sa.Text(collation="C"), nullable=False),
-        sa.Column("age", sa.Interval(), nullable=False),
-        sa.PrimaryKeyConstraint("model_id", "split_id", "series", name=op.f("pk_maturing_metric")),
+        sa.Column("age", sa.Interval(), nullable=True),
+        sa.Column("attribute", sa.Text(collation="C"), nullable=True),
+        sa.Column("value", sa.Text(collation="C"), nullable=True),
+        sa.PrimaryKeyConstraint("model_id", "split_id", "series", name=op.f("pk_followed_metric")),
     )
     op.create_table(
         "maturing_outcome",

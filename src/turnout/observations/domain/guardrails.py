@@ -1,9 +1,14 @@
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from turnout.observations.domain.maturity import Maturing, check_maturity, maturing
+from turnout.observations.domain.followed import (
+    Followed,
+    Segment,
+    check_maturity,
+    check_segment,
+)
 from turnout.quantities import STRICT, Duration, Line
 from turnout.stats.finding import Harm, Proof
 
@@ -35,7 +40,9 @@ class Guardrail:
     shadow's answer exceeds the one that was served.
 
     What labels and outcomes tell, such as `accuracy`, may come sooner for one version than for the
-    other. With `maturity` only predictions of at least that age count, of both versions.
+    other. With `maturity` only predictions of at least that age count, of both versions. With
+    `segment` it is judged for each value of an attribute by itself, as a guardrail of its own: the
+    error rate is divided among them, and each needs its `min_samples`.
 
     Judged by a bound that holds at every look, never by a bare estimate. `proof` says what a pass
     takes: `no_harm`, that `min_samples` were seen and no harm was shown; `not_worse`, that the
@@ -53,12 +60,14 @@ class Guardrail:
     confidence: float = 0.95
     min_samples: int = 100
     maturity: Duration | None = None
+    segment: Segment | None = None
     proof: Proof = "no_harm"
     dry_run: bool = False
 
     def __post_init__(self) -> None:
         _check_metric(self.metric)
         check_maturity(self.metric, self.maturity)
+        check_segment(self.metric, self.segment, self.maturity)
         stated = [rule for rule in _RULES if getattr(self, rule) is not None]
         if len(stated) != 1:
             raise ValueError(
@@ -108,13 +117,27 @@ class Guardrail:
         return _RULES[self.rule][1]
 
     @property
-    def maturing(self) -> Maturing | None:
-        return maturing(self.metric, self.maturity)
+    def parts(self) -> tuple["Guardrail", ...]:
+        """The guardrails that are judged, each by itself: one per value of a segment."""
+        if self.segment is None:
+            return (self,)
+        return tuple(
+            replace(self, segment=replace(self.segment, values=(value,)))
+            for value in self.segment.values
+        )
+
+    @property
+    def followed(self) -> Followed | None:
+        """The totals it rests on, where they are kept apart; of a guardrail with one value."""
+        if self.segment is not None:
+            (value,) = self.segment.values
+            return Followed(metric=self.metric, attribute=self.segment.attribute, value=value)
+        return None if self.maturity is None else Followed(metric=self.metric, age=self.maturity)
 
     @property
     def series(self) -> str:
         """What the totals it rests on are recorded as."""
-        return self.maturing.series if self.maturing else self.metric
+        return self.followed.series if self.followed else self.metric
 
     @property
     def paired(self) -> bool:
@@ -129,6 +152,8 @@ class Guardrail:
 
     def __str__(self) -> str:
         rule = f"{self.metric} {_RULES[self.rule][2].format(f'{self.limit:g}')}"
+        if self.segment is not None:
+            return f"{rule} (where {self.segment})"
         return f"{rule} (of predictions {self.maturity} old)" if self.maturity else rule
 
 

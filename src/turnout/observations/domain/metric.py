@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
+from turnout.observations.domain.followed import Followed, check_maturity
 from turnout.observations.domain.guardrails import PAIRED, PROPORTIONS
-from turnout.observations.domain.maturity import Maturing, check_maturity, maturing
 from turnout.observations.domain.outcome import MetricName
 from turnout.quantities import STRICT, Duration
 
@@ -83,13 +83,14 @@ class Metric:
         return self.direction or KNOWN[self.metric]
 
     @property
-    def maturing(self) -> Maturing | None:
-        return maturing(self.metric, self.maturity)
+    def followed(self) -> Followed | None:
+        """The totals it rests on, where they are kept apart."""
+        return None if self.maturity is None else Followed(metric=self.metric, age=self.maturity)
 
     @property
     def series(self) -> str:
         """What the totals it rests on are recorded as."""
-        return self.maturing.series if self.maturing else self.metric
+        return self.followed.series if self.followed else self.metric
 
     @property
     def proportion(self) -> bool:

@@ -30,8 +30,8 @@ RESERVED: Final = {
 }
 """Metrics that predictions bring with them; outcomes cannot be called so."""
 
-MATURITY_MARK: Final = "@"
-"""Stands between a metric and the age of the predictions that count, where not all do."""
+SERIES_MARK: Final = "@"
+"""Stands between a metric and which predictions count, where not all do."""
 
 Identity = Annotated[Line, MinLen(1), MaxLen(100)]
 Unit = Annotated[Line, MinLen(1), MaxLen(200)]
@@ -100,8 +100,8 @@ def _flaw_of_metric(said: Said) -> Flaw | None:
         return Flaw("metric", "a value belongs to a metric: name it, such as 'revenue'")
     if said.metric in RESERVED:
         return Flaw("metric", f"{said.metric} is measured from predictions: choose another name")
-    if said.metric is not None and MATURITY_MARK in said.metric:
-        return Flaw("metric", f"the name of a metric has no {MATURITY_MARK}")
+    if said.metric is not None and SERIES_MARK in said.metric:
+        return Flaw("metric", f"the name of a metric has no {SERIES_MARK}")
     if said.metric == ACCURACY and said.value not in {None, 0.0, 1.0}:
         return Flaw("value", "accuracy is 1 for a correct prediction and 0 for any other")
     return None

@@ -200,8 +200,8 @@ async def _set_traffic(session: AsyncSession, change: _Change, progress: Progres
         salt=str(change.rollout.id),
         **change.by,
     )
-    asked = plan.maturing(progress.stage)
-    await observations.let_mature(session, change.rollout.model_id, split.id, asked)
+    asked = plan.followed(progress.stage)
+    await observations.follow(session, change.rollout.model_id, split.id, asked)
     return replace(progress, split_id=split.id)
 
 

@@ -7,8 +7,8 @@ from typing import Annotated, Final
 
 from annotated_types import MaxLen, MinLen
 
+from turnout.observations.domain.followed import Followed
 from turnout.observations.domain.guardrails import Guardrail
-from turnout.observations.domain.maturity import Maturing
 from turnout.quantities import BASIS_POINTS, STRICT, Duration, Text, Weight, percent
 from turnout.registry.domain.fields import VersionName
 from turnout.rollouts.domain.goals import StageGoal
@@ -131,24 +131,25 @@ class Plan:
     reserved: int = 0
 
     def limits(self, index: int) -> tuple[Guardrail, ...]:
-        """The guardrails of a stage: its own, or those of the plan that can be judged there."""
+        """The guardrails of a stage, part by part: its own, or those of the plan that can be
+        judged there."""
         stage = self.stages[index]
-        if stage.guardrails is not None:
-            return stage.guardrails
-        if not stage.weight and not stage.shadow:
-            return ()
-        return tuple(
-            guardrail
-            for guardrail in self.guardrails
-            if (stage.shadow or not guardrail.paired)
-            and (stage.weight < BASIS_POINTS or not guardrail.relative)
-        )
+        stated = stage.guardrails
+        if stated is None:
+            stated = tuple(
+                guardrail
+                for guardrail in self.guardrails
+                if (stage.weight or stage.shadow)
+                and (stage.shadow or not guardrail.paired)
+                and (stage.weight < BASIS_POINTS or not guardrail.relative)
+            )
+        return tuple(part for guardrail in stated for part in guardrail.parts)
 
-    def maturing(self, index: int) -> tuple[Maturing, ...]:
-        """The metrics of a stage of which only old enough predictions count."""
+    def followed(self, index: int) -> tuple[Followed, ...]:
+        """The metrics of a stage of which only some predictions count."""
         goal = self.stages[index].goal
         asked = (*self.limits(index), *((goal,) if goal else ()))
-        return tuple(found.maturing for found in asked if found.maturing)
+        return tuple(found.followed for found in asked if found.followed)
 
     @property
     def gates(self) -> int:
@@ -286,8 +287,8 @@ def _check_pairs(plan: Plan) -> None:
 
 def _check_maturities(plan: Plan) -> None:
     for index, stage in enumerate(plan.stages):
-        for found in plan.maturing(index):
-            if found.age >= stage.longest:
+        for found in plan.followed(index):
+            if found.age is not None and found.age >= stage.longest:
                 raise ValueError(
                     f"stages[{index}] lasts at most {stage.longest}, so no prediction in it comes"
                     f" to be {found.age} old: give it a longer bake or max_duration, or"
