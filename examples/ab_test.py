@@ -9,12 +9,14 @@ predicted and whether it was right (`observations`). What comes of it is Turnout
 """
 
 import argparse
+import os
 import random
 import time
 from typing import Any
 
 from httpx2 import Client, Response, TransportError
 
+HERE = os.environ.get("TURNOUT_URL", "http://127.0.0.1:8000")
 RIGHT = 0.7
 ARRIVING = 100
 """Users who come between two looks."""
@@ -26,7 +28,7 @@ def main() -> None:
     options.add_argument("--lift", type=float, default=0.08, help="how much better 2.0.0 is")
     options.add_argument("--least", type=float, default=0.05, help="the least lift that matters")
     options.add_argument("--pause", type=float, default=0.5, help="seconds between two looks")
-    options.add_argument("--url", default="http://127.0.0.1:8000", help="where Turnout runs")
+    options.add_argument("--url", default=HERE, help="where Turnout runs")
     chosen = options.parse_args()
     right = {"1.0.0": RIGHT, "2.0.0": RIGHT + chosen.lift}
     print(f"Simulated users: {RIGHT:.0%} of answers of 1.0.0 are right, {right['2.0.0']:.0%} of")

@@ -8,13 +8,16 @@ give up. One panel per experiment, of its first treatment.
 """
 
 import argparse
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from httpx2 import Client, TransportError
 
+HERE = os.environ.get("TURNOUT_URL", "http://127.0.0.1:8000")
 SHARES = {"accuracy", "error_rate", "success_rate"}
+LESS_IS_BETTER = {"error_rate", "latency_mean", "cost"}
 
 WIDTH, HEIGHT = 800, 340
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 78, 46
@@ -61,7 +64,7 @@ class Course:
 def main() -> None:
     options = argparse.ArgumentParser(description="Draw experiments as SVG.")
     options.add_argument("keys", nargs="+", metavar="KEY", help="of an experiment")
-    options.add_argument("--url", default="http://127.0.0.1:8000", help="where Turnout runs")
+    options.add_argument("--url", default=HERE, help="where Turnout runs")
     chosen = options.parse_args()
     with Client(base_url=f"{chosen.url}/api/v1/", timeout=30) as api:
         try:
@@ -109,9 +112,11 @@ def at_goal(api: Client, path: str) -> Iterator[Any]:
 
 
 def look(analysis: Any, goal: Any, scale: float) -> Look:
-    """Bounds are told in standard errors of the difference, in the good direction."""
+    """Bounds are told in standard errors under no difference, in the good direction."""
     finding = analysis["comparisons"][0]["finding"]
-    error = finding["standard_error"] * (1 if goal["direction"] != "decrease" else -1)
+    error = finding["effect"] / finding["z"] if finding["z"] else finding["standard_error"]
+    if goal["direction"] == "decrease" or goal["metric"] in LESS_IS_BETTER:
+        error = -error
     ship, stop = finding["bound"], finding["futility_bound"]
     low, high = finding["interval"]
     return Look(

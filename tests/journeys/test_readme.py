@@ -1,4 +1,4 @@
-"""The README's five minutes, run as they stand there."""
+"""The commands of the README and of the guide to experiments, run as they stand there."""
 
 import os
 import re
@@ -13,7 +13,6 @@ from httpx2 import Client
 from tests.journeys.conftest import Service
 
 ROOT = Path(__file__).parent.parent.parent
-BLOCKS = re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
 
 # A refusal must end the script, and commands are found where this suite was installed.
 PREAMBLE = """
@@ -21,32 +20,49 @@ set -euo pipefail
 curl() { command curl --fail-with-body "$@"; }
 """
 
+pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the documents use curl")
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the README's session needs curl")
+
+def follow(document: str, service: Service, folder: Path) -> str:
+    """Run all bash blocks of a document, one after the other, and answer what they print."""
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+    (folder / ".venv").symlink_to(sys.prefix)
+    ran = subprocess.run(
+        ["bash"],
+        input=PREAMBLE + "\n".join(blocks).replace("http://127.0.0.1:8000", service.url),
+        text=True,
+        cwd=folder,
+        env={**os.environ, "TURNOUT_URL": service.url},
+        capture_output=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+    return ran.stdout
+
+
 def test_the_five_minutes_of_the_readme(service: Service, api: Client, tmp_path: Path):
     subprocess.run(
         [sys.executable, ROOT / "examples" / "train.py", tmp_path / "examples" / "models"],
         check=True,
         capture_output=True,
     )
-    commands = tmp_path / ".venv" / "bin"
-    commands.parent.mkdir()
-    commands.symlink_to(Path(sys.executable).parent)
-    script = PREAMBLE + "\n".join(BLOCKS).replace("http://127.0.0.1:8000", service.url)
-
-    ran = subprocess.run(
-        ["bash"],
-        input=script,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "TURNOUT_URL": service.url},
-        capture_output=True,
-        check=False,
-    )
-
-    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+    follow("README.md", service, tmp_path)
     rollouts = api.get("rollouts", params={"model": "tumor-screening"}).json()["items"]
     ended = {(rollout["candidate"], rollout["phase"]) for rollout in rollouts}
-    assert ("2.0.0", "succeeded") in ended
     split = api.get("models/tumor-screening/split").json()
+
+    assert ("2.0.0", "succeeded") in ended
     assert [variant["version"] for variant in split["variants"]] == ["1.0.0"]
+
+
+def test_the_guide_to_experiments(service: Service, api: Client, tmp_path: Path):
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    printed = follow("docs/guides/experiments.md", service, tmp_path)
+    first, second = (
+        api.get("experiments", params={"key": key}).json()["items"][0]
+        for key in ("ticket-router-2.0", "router-3")
+    )
+
+    assert (first["conclusion"], first["serves"]) == ("ship", "2.0.0")
+    assert (second["status"], second["serves"]) == ("concluded", "2.0.0")
+    assert first["recommendation"] in printed
