@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import TypedDict
 
 REPOSITORY = Path(__file__).parents[2]
-PYTHON = REPOSITORY / ".venv-bench" / "bin" / "python"
+ENVIRONMENT = REPOSITORY / ".venv-bench"
+PYTHON = ENVIRONMENT / "bin" / "python"
+INSTALLED = ENVIRONMENT / ".installed"
+"""Left behind by `make bench` once the packages are in; an environment alone has none."""
+
 SCRIPT = Path(__file__).with_name("their_code.py")
 
 
@@ -53,7 +57,7 @@ def ask(
     per arm and conversions of control and treatment, `means` (n, Σx, Σx²) of both arms and `sums`
     the same of one, for GrowthBook.
     """
-    if not PYTHON.exists():
+    if not INSTALLED.exists():
         return None
     question = {"schedules": schedules, "counts": counts, "means": means, "sums": sums}
     answer = subprocess.run(
