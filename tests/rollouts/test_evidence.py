@@ -231,8 +231,9 @@ def test_a_look_can_be_repeated_from_what_was_stored(n: int, errors: int, baseli
     )
 
     assert again == judgement
-    for part, adapter in zip(judgement, (judgements, memories), strict=True):
-        assert adapter.validate_json(adapter.dump_json(part)) == part
+    said, left = judgement
+    assert judgements.validate_json(judgements.dump_json(said)) == said
+    assert memories.validate_json(memories.dump_json(left)) == left
 
 
 def test_of_the_evidence_only_what_was_judged_is_stored() -> None:
