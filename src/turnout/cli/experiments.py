@@ -116,12 +116,12 @@ def experiment_id(client: httpx2.Client, name: str) -> str:
     try:
         return str(UUID(name))
     except ValueError:
-        named = pages(client, "experiments", 2, key=name)
+        named = pages(client, "experiments", 10, key=name)
     if not named:
         raise fail(f"no experiment has the key {name!r}; `turnout experiments` lists them")
     if len(named) > 1:
-        models = " and ".join(sorted(view["model"] for view in named))
-        raise fail(f"{models} each have an experiment {name!r}: give its id")
+        each = ", ".join(f"{view['id']} of {view['model']}" for view in named)
+        raise fail(f"several models have an experiment {name!r}: give its id ({each})")
     found: str = named[0]["id"]
     return found
 

@@ -19,18 +19,17 @@ SCALE: Final = 41
 def experiments(found: Sequence[Json]) -> RenderableType:
     if not found:
         return "no experiments yet: POST /api/v1/models/{model}/experiments plans one"
-    rows = table("", "id", "status", "key", "model", "versions", "conclusion", "created")
+    rows = table("", "key", "status", "conclusion", "model", "versions", "created")
+    rows.columns[0].min_width = max(len(experiment["key"]) for experiment in found)
     for column in rows.columns:
         column.no_wrap = True
-    rows.columns[0].min_width = 36  # an id, whole
     for experiment in found:
         rows.add_row(
-            experiment["id"],
-            coloured(experiment["status"]),
             experiment["key"],
+            coloured(experiment["status"]),
+            coloured(experiment["conclusion"] or ""),
             experiment["model"],
             _versions(experiment["plan"]),
-            coloured(experiment["conclusion"] or ""),
             when(experiment["created_at"]),
         )
     return rows
@@ -50,7 +49,7 @@ def line(experiment: Json) -> Text:
 
 
 def story(experiment: Json, analysis: Json | None, history: Sequence[Json]) -> RenderableType:
-    parts: list[RenderableType] = [line(experiment)]
+    parts: list[RenderableType] = [line(experiment), Text(experiment["id"], style="dim")]
     if ends := experiment["ends_at"]:
         parts.append(f"ends at {when(ends)} at the latest")
     if experiment["waiting_for"]:
