@@ -56,6 +56,36 @@ def test_a_rollout_from_the_command_line(service: Service, rollout: str):
     status, story = run(service, "rollout", rollout, "watch")
     assert status == 1
     assert "rolled back" in story
+    status, said = run(service, "rollout", rollout, "replay")
+    assert (status, "come out the same" in said) == (0, True)
+
+
+def test_a_version_is_tried_again_and_hurried_through(service: Service, rollout: str):
+    status, said = run(service, "rollout", rollout, "retry")
+    assert status == 1
+    assert "override_quarantine" in said
+    why = ("--reason", "the cause was elsewhere")
+    status, said = run(service, "rollout", rollout, "retry", "--override-quarantine", *why)
+    assert (status, "10 % candidate" in said) == (0, True)
+    status, said = run(service, "rollout", MODEL, "skip", "--reason", "a security hole")
+    assert (status, "20 % candidate" in said) == (0, True)
+    assert run(service, "rollout", MODEL, "skip")[0] == 2
+    status, said = run(service, "drill", MODEL)
+    assert (status, "2.0.0 → 1.0.0" in said) == (0, True)
+    status, said = run(service, "rollout", MODEL, "abort")
+    assert (status, "aborted" in said) == (0, True)
+
+
+def test_the_stages_to_come_are_changed_by_a_file(service: Service, rollout: str, tmp_path: Path):
+    assert run(service, "rollout", MODEL, "retry")[0] == 0
+    stages = tmp_path / "stages.json"
+    stages.write_text('[{"weight": 50, "bake": "1h"}]')
+    status, said = run(service, "rollout", MODEL, "replan", str(stages))
+    assert (status, "stage 0 (1 of 3)" in said) == (0, True)
+    stages.write_text("half")
+    status, said = run(service, "rollout", MODEL, "replan", str(stages))
+    assert (status, "is not JSON" in said) == (1, True)
+    assert run(service, "rollout", MODEL, "abort")[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -90,13 +90,17 @@ class Driver:
         errors: int = 0,
         *,
         baseline: int = 0,
+        baseline_errors: int = 0,
         after: timedelta = timedelta(),
     ) -> None:
         """Let time pass, in which the arms of the present split came to have answered so often."""
         self.clock.advance(after)
         async with transaction(self.sessions) as session:
             rollout = await session.get_one(Rollout, rollout_id)
-            arms = {rollout.candidate_id: (candidate, errors), rollout.baseline_id: (baseline, 0)}
+            arms = {
+                rollout.candidate_id: (candidate, errors),
+                rollout.baseline_id: (baseline, baseline_errors),
+            }
             for version_id, (predictions, wrong) in arms.items():
                 if predictions and version_id is not None:
                     arm = factories.arm_evidence(

@@ -168,6 +168,24 @@ async def test_good_to_bad_bad_to_good_bad_to_bad(driver: Driver) -> None:
     assert answering == [{"1.0.0": 100}, {"1.0.0": 100}, {"4.0.0": 100}, {"4.0.0": 100}]
 
 
+async def test_stable_itself_unhealthy(driver: Driver) -> None:
+    """Nobody is sent back to a baseline that fails where the candidate does not."""
+    limits = (
+        Guardrail(metric="error_rate", max=0.1),
+        Guardrail(metric="error_rate", max_increase=0.01),
+    )
+    rollout_id = await driver.under_way(stages=STAGES, guardrails=limits)
+    await driver.see(rollout_id, 1_000, 5, baseline=19_000, baseline_errors=12_000)
+    await driver.tick()
+    shown = (await driver.looks(rollout_id))[-1].judgement.findings[1].finding
+    await driver.tick(10 * MINUTE)
+    await driver.see(rollout_id, 1_001, 5, baseline=19_001, baseline_errors=12_000)
+    await driver.tick()
+
+    assert (shown.candidate, round(shown.baseline or 0, 2)) == (0.005, 0.63)
+    assert await driver.events(rollout_id) == ["started", "advanced"]
+
+
 async def test_outage_catch_up_stops_at_guarded_stage(driver: Driver) -> None:
     """Time in which nobody looked counts for the stage it began in and for no other: the stages
     behind it are entered one after the other, each with its full bake time and no evidence."""

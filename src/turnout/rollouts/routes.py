@@ -54,9 +54,12 @@ async def start_rollout(
     `stages`, the strategy's own list is used: `canary` goes up by 10 % every ten minutes.
     Without guardrails, these limits apply: error rate 10 %, mean latency 10 s, success rate 95 %.
 
-    A model's first version goes live at once, because there is nothing to compare it with. Refused
-    while another rollout of this model is under way, and for a version that was rolled back before
-    (unless `override_quarantine` is set, with a reason).
+    A model's first version goes live at once, because there is nothing to compare it with. With
+    `starts_at` it begins later, with `start_approval` when a person has approved. While another
+    rollout of this model is under way it is refused, or, by `on_conflict`, waits for its turn
+    (`queue`) or takes the other's place (`supersede`). Refused, too, in a freeze window (unless
+    `override_freeze` is set, with a reason), and for a version that was rolled back before (unless
+    `override_quarantine` is).
     """
     return await rollout_view(session, await start(session, model, body, actor=actor, now=now), now)
 
