@@ -162,6 +162,18 @@ async def test_rollouts_in_the_queue_begin_in_the_order_in_which_they_were_asked
     ]
 
 
+async def test_who_comes_to_a_queue_goes_to_its_end(driver: Driver) -> None:
+    live = await driver.under_way(stages=STAGES)
+    await driver.register("3.0.0", "4.0.0")
+    first = await driver.start("3.0.0", stages=STAGES, on_conflict=OnConflict.QUEUE)
+    await driver.say(order.abort, live, Order())
+    second = await driver.start("4.0.0", stages=STAGES, on_conflict=OnConflict.QUEUE)
+    await driver.tick()
+
+    assert (await driver.rollout(first)).phase is Phase.RUNNING
+    assert (await driver.rollout(second)).phase is Phase.SCHEDULED
+
+
 async def test_a_scheduled_start_that_finds_another_rollout_is_rejected_then(
     driver: Driver,
 ) -> None:

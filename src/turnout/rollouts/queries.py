@@ -80,7 +80,7 @@ async def situations(
     """What the decisions about these rollouts rest on, in at most two round trips."""
     windows = await freeze_windows(session, {rollout.model_id for rollout in rollouts})
     waiting = [rollout for rollout in rollouts if rollout.progress.phase.waiting]
-    ahead = await _ahead(session, waiting, now)
+    ahead = await ahead_of(session, waiting, now)
     frozen = {model_id: found.frozen(now) for model_id, found in windows.items()}
     return {
         rollout.id: Situation(
@@ -104,7 +104,7 @@ async def freeze_windows(
     return {row.model_id: row.windows for row in rows}
 
 
-async def _ahead(
+async def ahead_of(
     session: AsyncSession, waiting: Collection[Rollout], now: datetime
 ) -> dict[UUID, UUID]:
     """For each of these, the rollout of its model under way, or the first that waits before it.

@@ -72,7 +72,8 @@ async def start(
         retries=retries,
         group_id=group_id,
     )
-    if later is not None or (live is not None and plan.on_conflict is OnConflict.QUEUE):
+    queues = plan.on_conflict is OnConflict.QUEUE
+    if later is not None or (queues and await queries.ahead_of(session, [rollout], now)):
         check_servable(candidate)
         reason = launch.reason or f"{plan.strategy} of {candidate.version} asked for"
         scheduled = transitions.schedule(later or now, reason)
