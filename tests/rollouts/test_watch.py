@@ -1,5 +1,6 @@
 """A guardrail through a whole stage: innocent candidates, small harm, and failure after health."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.factories import arm_evidence, counted
+from tests.stats.arms import measured
 from turnout.observations.domain.evidence import ArmEvidence
 from turnout.observations.domain.guardrails import Guardrail
 from turnout.rollouts.domain.watch import NOTHING, Memory, Moment, watch
@@ -56,6 +58,11 @@ def failing(rng: np.random.Generator, rates: Sequence[float], each: int) -> list
     """Totals after every look, in each of which `each` new units asked once."""
     errors = np.cumsum([rng.binomial(each, rate) for rate in rates])
     return [counted(each * number, float(wrong)) for number, wrong in enumerate(errors, start=1)]
+
+
+def measured_so_far(values: np.ndarray, *, each: int) -> list[UnitTotals]:
+    """Totals after every `each` values, all of units of their own."""
+    return [measured(values[:seen]) for seen in range(each, len(values) + 1, each)]
 
 
 @pytest.mark.parametrize(
@@ -111,6 +118,29 @@ def test_total_failure_shows_at_once_however_long_the_candidate_was_healthy(
 
     assert finding.verdict is Verdict.FAIL
     assert number - healthy <= 5
+
+
+def test_a_candidate_that_becomes_slow_shows_soon() -> None:
+    """From 50 ms to a second, after five minutes; a mean of 200 ms is allowed."""
+    rng = np.random.default_rng(16)
+    waits = np.concatenate([rng.gamma(2, 25, 6_000), rng.gamma(2, 500, 600)])
+    stage = Stage(Guardrail(metric="latency_mean", max=200), planned=600, alpha=0.05 / 21)
+    candidate = measured_so_far(waits, each=20)
+    number, finding, _ = stage.run(candidate, candidate)
+
+    assert finding.verdict is Verdict.FAIL
+    assert number - 300 <= 25
+
+
+def test_long_tails_are_not_taken_for_a_change() -> None:
+    rng = np.random.default_rng(17)
+    stage = Stage(Guardrail(metric="latency_mean", max=math.exp(0.5)), seconds=6)
+    false = 0
+    for _ in range(60):
+        waits = measured_so_far(rng.lognormal(0, 1, 4_800), each=60)
+        false += stage.run(waits, waits)[1].verdict is Verdict.FAIL
+
+    assert false <= 8
 
 
 def test_a_failure_that_is_found_since_a_restart_says_since_when() -> None:

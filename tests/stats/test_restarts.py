@@ -33,7 +33,7 @@ def test_all_there_will_ever_be_share_one_error_rate() -> None:
     shares = []
     for number in range(1, 100):
         *_, newest = reversed(
-            list(restarted(number).windows(counts(0, of=10**6), None, alpha=ALPHA))
+            list(restarted(number).windows(counts(0, of=10**6), None, alpha=ALPHA, proportion=True))
         )
         shares.append(newest.alpha)
 
@@ -62,7 +62,7 @@ def test_a_restart_waits_for_both_arms() -> None:
 
 
 def test_what_was_seen_of_new_units_is_exact() -> None:
-    [window] = restarted(1).windows(counts(30, of=EVENTS + 80), None, alpha=ALPHA)
+    [window] = restarted(1).windows(counts(30, of=EVENTS + 80), None, alpha=ALPHA, proportion=True)
 
     assert window.candidate == counts(30, of=80)
     assert window.since == SECONDS
@@ -76,11 +76,26 @@ def test_units_that_come_again_are_taken_to_vary_more_than_they_do(seed: int) ->
     new[0] = 1.0
     failed = rng.binomial(new.astype(int), 0.3) * 1.0
     restarts = Restarts().after(measured(0 * before, before), None, at=SECONDS)
-    [window] = restarts.windows(measured(failed, before + new), None, alpha=ALPHA)
+    [window] = restarts.windows(measured(failed, before + new), None, alpha=ALPHA, proportion=True)
 
     seen = window.candidate
     assert (seen.n, seen.x) == (new.sum(), failed.sum())
     assert seen.n2 >= (new**2).sum()
+    assert seen.units <= (new > 0).sum()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_measurements_are_taken_to_vary_more_than_they_do(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    before, new = rng.integers(2, 30, 50) * 1.0, rng.integers(0, 5, 50) * 1.0
+    new[0] = 1.0
+    then, since = rng.gamma(2, 20, 50) * before, rng.gamma(2, 20, 50) * new
+    restarts = Restarts().after(measured(then, before), None, at=SECONDS)
+    now = measured(then + since, before + new)
+    [window] = restarts.windows(now, None, alpha=ALPHA, proportion=False)
+
+    seen, rate = window.candidate, rng.uniform(0, 100)
+    assert seen.x2 - 2 * rate * seen.xn + rate**2 * seen.n2 >= ((since - rate * new) ** 2).sum()
     assert seen.units <= (new > 0).sum()
 
 
@@ -95,4 +110,4 @@ def test_units_that_come_again_are_taken_to_vary_more_than_they_do(seed: int) ->
 def test_sums_that_no_events_since_can_have_are_no_evidence(now: UnitTotals) -> None:
     restarts = Restarts().after(counts(10, of=EVENTS), None, at=SECONDS)
 
-    assert list(restarts.windows(now, None, alpha=ALPHA)) == []
+    assert list(restarts.windows(now, None, alpha=ALPHA, proportion=True)) == []

@@ -26,6 +26,9 @@ class Memory:
 
 NOTHING: Final = Memory()
 
+_SEEN_TO_CHANGE: Final = PROPORTIONS | {"latency_mean", "confidence"}
+"""Metrics of which no event has a value below 0."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
@@ -98,8 +101,8 @@ def _watch_ratio(
 ) -> tuple[Finding, Memory]:
     if arms.fewest < BURN_IN:
         return arms.find(guardrail, alpha=alpha), memory
-    shares = guardrail.metric in PROPORTIONS
-    account = SEQUENCE + (0 if shares else CHANGE) + (SPENT if moment.served is None else 0)
+    changes = guardrail.metric in _SEEN_TO_CHANGE
+    account = SEQUENCE + (0 if changes else CHANGE) + (SPENT if moment.served is None else 0)
     critical = anytime_critical(
         arms.candidate, arms.baseline, alpha=account * alpha, tuned_at=guardrail.min_samples
     )
@@ -110,7 +113,7 @@ def _watch_ratio(
         memory = replace(memory, spending=spending)
         critical = critical if bound is None else min(bound, critical)
     finding = arms.find(guardrail, alpha=alpha, critical=critical)
-    if shares and finding.verdict is not Verdict.FAIL:
+    if changes and finding.verdict is not Verdict.FAIL:
         changed = _changed(guardrail, memory.restarts, arms, alpha=alpha)
         restarts = memory.restarts.after(arms.candidate, arms.baseline, at=moment.seconds)
         return changed or finding, replace(memory, restarts=restarts)
@@ -121,7 +124,13 @@ def _changed(
     guardrail: Guardrail, restarts: Restarts, arms: _Arms, *, alpha: float
 ) -> Finding | None:
     """Harm that what was seen since some restart shows by itself."""
-    for window in restarts.windows(arms.candidate, arms.baseline, alpha=CHANGE * alpha):
+    windows = restarts.windows(
+        arms.candidate,
+        arms.baseline,
+        alpha=CHANGE * alpha,
+        proportion=guardrail.metric in PROPORTIONS,
+    )
+    for window in windows:
         recent = _Arms(window.candidate, window.baseline)
         if recent.fewest < BURN_IN or not _beyond(guardrail, window):
             continue
