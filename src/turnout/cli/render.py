@@ -204,7 +204,12 @@ def _limit(guardrail: Json) -> str:
     rule = next(
         r for r in ("max", "min", "max_increase", "max_decrease") if guardrail[r] is not None
     )
-    return f"{guardrail['metric']} {rule.replace('_', ' ')} {guardrail[rule]:g}"
+    limit = f"{guardrail['metric']} {rule.replace('_', ' ')} {guardrail[rule]:g}"
+    if segment := guardrail["segment"]:
+        limit += f" where {segment['attribute']} = {' or '.join(segment['values'])}"
+    if guardrail["maturity"]:
+        limit += f" at age {guardrail['maturity']}"
+    return limit
 
 
 def _figure(value: float | None) -> str:
