@@ -1,4 +1,3 @@
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -6,20 +5,9 @@ import pytest
 from httpx2 import AsyncClient
 
 from tests.rollouts.conftest import Driver
-from turnout.rollouts import examples
+from tests.rollouts.requests import MINUTE, START, started
 
-MINUTE = timedelta(minutes=1)
 LOW = {"weight": 20, "bake": 5}
-START = "models/fraud-detection/rollouts"
-
-
-async def started(client: AsyncClient, driver: Driver, **fields: Any) -> dict[str, Any]:
-    await driver.register("1.0.0", "2.0.0")
-    await client.post(START, json={"candidate": "1.0.0"})
-    answer = await client.post(START, json={"candidate": "2.0.0"} | fields)
-    assert answer.status_code == 201, answer.text
-    view: dict[str, Any] = answer.json()
-    return view
 
 
 async def test_a_rollout_says_where_it_stands(client: AsyncClient, driver: Driver) -> None:
@@ -316,104 +304,6 @@ async def test_an_automatic_rollback_is_in_the_list_of_rollbacks(
 
     assert (rollback["from_version"], rollback["to_version"]) == ("2.0.0", "1.0.0")
     assert (rollback["actor"], rollback["verdict"]) == ("worker", "fail")
-
-
-@pytest.mark.parametrize("name", examples.LAUNCH)
-async def test_every_example_of_a_start_works_as_sent(
-    client: AsyncClient, driver: Driver, name: str
-) -> None:
-    await driver.register("1.0.0", "2.0.0")
-    await driver.start("1.0.0")
-    answer = await client.post(START, json=examples.LAUNCH[name]["value"])
-
-    assert answer.status_code == 201, answer.text
-
-
-@pytest.mark.parametrize(
-    ("verb", "named"),
-    [
-        ("promote", examples.PROMOTION),
-        ("rollback", examples.ROLLBACK),
-        ("pause", examples.PAUSE),
-        ("skip", examples.SKIP),
-        ("abort", examples.ABORT),
-    ],
-)
-async def test_every_example_of_a_verb_works_as_sent(
-    client: AsyncClient, driver: Driver, verb: str, named: dict[str, Any]
-) -> None:
-    for example in named.values():
-        view = await started_anew(client, driver)
-        answer = await client.post(f"rollouts/{view['id']}/{verb}", json=example["value"])
-        assert answer.status_code == 200, answer.text
-
-
-@pytest.mark.parametrize("name", examples.RETRY)
-async def test_every_example_of_a_retry_works_as_sent(
-    client: AsyncClient, driver: Driver, name: str
-) -> None:
-    view = await started(client, driver)
-    verb = "abort" if name == "after an abort" else "rollback"
-    await client.post(f"rollouts/{view['id']}/{verb}")
-    answer = await client.post(f"rollouts/{view['id']}/retry", json=examples.RETRY[name]["value"])
-
-    assert answer.status_code == 201, answer.text
-    again = answer.json()
-    assert (again["retries"], again["phase"], again["stage"]["index"]) == (
-        view["id"],
-        "running",
-        0,
-    )
-    assert again["plan"] == view["plan"]
-
-
-async def test_freeze_windows_are_answered_as_they_were_set(
-    client: AsyncClient, driver: Driver
-) -> None:
-    await driver.register("1.0.0")
-    path = "models/fraud-detection/freeze-windows"
-    before = (await client.get(path)).json()
-    for example in examples.FREEZE_WINDOWS.values():
-        answer = await client.put(path, json=example["value"])
-        assert answer.status_code == 200, answer.text
-        assert (await client.get(path)).json() == answer.json()
-        assert (await client.put(path, json=answer.json())).json() == answer.json()
-    after = (await client.get(path)).json()
-
-    assert before == after == {"zone": "UTC", "weekly": [], "once": [], "reason": None}
-
-
-async def test_a_rollout_says_that_it_is_frozen_and_until_when(
-    client: AsyncClient, driver: Driver
-) -> None:
-    view = await started(client, driver)
-    window = {"days": ["monday"], "from": "09:00", "to": "17:00", "reason": "busy"}
-    await client.put("models/fraud-detection/freeze-windows", json={"weekly": [window]})
-    seen = (await client.get(f"rollouts/{view['id']}")).json()
-    refused = await client.post(f"rollouts/{view['id']}/promote")
-
-    assert seen["waiting_for"] == "frozen until 2026-03-02 17:00 UTC: busy"
-    assert (refused.status_code, refused.json()["frozen_until"]) == (
-        409,
-        "2026-03-02T17:00:00+00:00",
-    )
-
-
-async def test_a_scheduled_rollout_says_when_it_starts(client: AsyncClient, driver: Driver) -> None:
-    view = await started(client, driver, starts_at="2026-03-02T22:00:00+01:00")
-
-    assert (view["phase"], view["weight"], view["baseline"]) == ("scheduled", 0, None)
-    assert view["starts_at"] == "2026-03-02T21:00:00Z"
-    assert view["waiting_for"] == "starts at 2026-03-02 21:00 UTC"
-
-
-async def started_anew(client: AsyncClient, driver: Driver) -> dict[str, Any]:
-    model = f"model-{driver.clock.advance(MINUTE):%H-%M}"
-    await driver.register("1.0.0", "2.0.0", model=model)
-    await driver.start("1.0.0", model=model)
-    answer = await client.post(f"models/{model}/rollouts", json={"candidate": "2.0.0"})
-    view: dict[str, Any] = answer.json()
-    return view
 
 
 async def test_operations_are_described_for_their_user(client: AsyncClient) -> None:
