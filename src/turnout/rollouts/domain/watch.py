@@ -110,13 +110,16 @@ def _watch_ratio(
         spending, bound = memory.spending.look(
             arms.candidate, arms.baseline, share=moment.served, alpha=alpha
         )
-        memory = replace(memory, spending=spending)
+        if spending is not memory.spending:
+            memory = replace(memory, spending=spending)
         critical = critical if bound is None else min(bound, critical)
     finding = arms.find(guardrail, alpha=alpha, critical=critical)
     if changes and finding.verdict is not Verdict.FAIL:
         changed = _changed(guardrail, memory.restarts, arms, alpha=alpha)
         restarts = memory.restarts.after(arms.candidate, arms.baseline, at=moment.seconds)
-        return changed or finding, replace(memory, restarts=restarts)
+        if restarts is not memory.restarts:
+            memory = replace(memory, restarts=restarts)
+        return changed or finding, memory
     return finding, memory
 
 
