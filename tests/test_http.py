@@ -37,6 +37,39 @@ async def test_a_malformed_body_names_every_bad_field(client: AsyncClient):
     assert "body.name" in fields
 
 
+@pytest.mark.parametrize(
+    ("stated", "errors"),
+    [
+        pytest.param({"goal": 5}, {"body.goal": "an object is expected"}, id="no object"),
+        pytest.param({"goal": {}}, {"body.goal.metric": "required"}, id="a field is missing"),
+        pytest.param({"control": 1}, {"body.control": "text is expected"}, id="no text"),
+        pytest.param({"treatments": 1}, {"body.treatments": "a list is expected"}, id="no list"),
+        pytest.param(
+            {"treatments": []}, {"body.treatments": "too few items: at least 1"}, id="empty"
+        ),
+        pytest.param(
+            {"treatments": ["2.0.0"]},
+            {"body.treatments[0]": "an object is expected"},
+            id="a list is not too short for what it holds",
+        ),
+    ],
+)
+async def test_what_is_malformed_is_said_in_the_words_of_json(
+    client: AsyncClient, stated: dict[str, object], errors: dict[str, str]
+):
+    plan = {
+        "key": "new-model",
+        "control": "1.0.0",
+        "treatments": [{"version": "2.0.0"}],
+        "goal": {"metric": "accuracy"},
+    }
+    response = await client.post("models/fraud-detection/experiments", json=plan | stated)
+
+    assert response.status_code == 422
+    found = {error["field"]: error["reason"] for error in response.json()["errors"]}
+    assert found == errors
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
 async def test_json_that_is_not_json_is_refused(client: AsyncClient, number: str):
     response = await client.post(

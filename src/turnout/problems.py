@@ -79,15 +79,37 @@ def location(path: Sequence[str | int]) -> str:
     return text
 
 
+_WORDS = {
+    "json_invalid": "not valid JSON: {error}",
+    "unexpected_keyword_argument": "unknown field",
+    "extra_forbidden": "unknown field",
+    "missing": "required",
+    "string_type": "text is expected",
+    "tuple_type": "a list is expected",
+    "list_type": "a list is expected",
+    "dataclass_type": "an object is expected",
+    "dict_type": "an object is expected",
+    "too_short": "too few items: at least {min_length}",
+    "too_long": "at most {max_length} items",
+}
+"""Where pydantic speaks of Python's types, in those of JSON."""
+
+
 def _reason(error: Mapping[str, Any]) -> str:
-    if error["type"] == "json_invalid":
-        return f"not valid JSON: {error['ctx']['error']}"
-    reason = str(error["msg"]).removeprefix("Value error, ")
-    return (
-        "unknown field"
-        if error["type"] in {"unexpected_keyword_argument", "extra_forbidden"}
-        else reason
-    )
+    words = _WORDS.get(error["type"])
+    if words is None:
+        return str(error["msg"]).removeprefix("Value error, ")
+    return words.format(**error.get("ctx", {}))
+
+
+def _errors(found: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """A list that is too short only because what it holds is malformed is no error of its own."""
+    around = {error["loc"][:depth] for error in found for depth in range(len(error["loc"]))}
+    return [
+        {"field": location(error["loc"]), "reason": _reason(error)}
+        for error in found
+        if error["type"] != "too_short" or error["loc"] not in around
+    ]
 
 
 async def _refusal(request: Request, refusal: Exception) -> JSONResponse:
@@ -107,9 +129,7 @@ async def _replay(request: Request, replay: Exception) -> Response:
 
 async def _malformed(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    errors = [
-        {"field": location(found["loc"]), "reason": _reason(found)} for found in error.errors()
-    ]
+    errors = _errors(error.errors())
     first = errors[0]
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return problem(
