@@ -47,12 +47,13 @@ def versions(
 def rollouts(
     model: Annotated[str | None, typer.Option(help="Only of this model.")] = None,
     phase: Annotated[str | None, typer.Option(help="Only in this phase.")] = None,
+    group: Annotated[str | None, typer.Option(help="Only of this release group.")] = None,
     url: Url = DEFAULT_URL,
     limit: Limit = 20,
 ) -> None:
     """List rollouts, newest first."""
     with connected(url) as client:
-        found = pages(client, "rollouts", limit, model=model, phase=phase)
+        found = pages(client, "rollouts", limit, model=model, phase=phase, group=group)
         render.out.print(render.rollouts(found))
 
 
