@@ -39,6 +39,45 @@ LAUNCH: Final[Any] = {
         "summary": "Only measure: the candidate answers nobody",
         "value": {"candidate": "2.0.0", "strategy": "shadow", "promote": False},
     },
+    "shadow that must agree": {
+        "summary": "Answer by answer against what is served, then a canary",
+        "value": {
+            "candidate": "2.0.0",
+            "stages": [
+                {
+                    "weight": 0,
+                    "shadow": True,
+                    "bake": "1h",
+                    "guardrails": [
+                        {"metric": "agreement", "min": 0.95},
+                        {"metric": "latency_shift", "max": 20},
+                        {"metric": "error_rate", "max_increase": 0.005},
+                    ],
+                },
+                {"weight": 10, "bake": "1h"},
+            ],
+        },
+    },
+    "late labels and segments": {
+        "summary": "Judge labels of predictions a day old, and errors country by country",
+        "value": {
+            "candidate": "2.0.0",
+            "stages": [
+                {
+                    "weight": 10,
+                    "bake": "2d",
+                    "guardrails": [
+                        {"metric": "accuracy", "max_decrease": 0.01, "maturity": "1d"},
+                        {
+                            "metric": "error_rate",
+                            "max_increase": 0.01,
+                            "segment": {"attribute": "country", "values": ["AT", "DE"]},
+                        },
+                    ],
+                },
+            ],
+        },
+    },
     "at night": {
         "summary": "At a time of your choice, after a person's approval, behind other rollouts",
         "value": {
