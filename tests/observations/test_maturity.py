@@ -1,5 +1,6 @@
 """Outcomes that count once their prediction is old enough, in every arm alike."""
 
+import asyncio
 import itertools
 from collections import defaultdict
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.factories import NOON, prediction
+from turnout import db
+from turnout.db import Sessions
 from turnout.observations import commands, folding, queries
 from turnout.observations.domain.evidence import ArmEvidence
 from turnout.observations.domain.followed import Followed, check_maturity
@@ -221,3 +224,29 @@ def test_what_is_known_at_once_does_not_mature(metric: str, maturity: timedelta,
 def test_no_outcome_is_called_like_a_matured_one():
     with pytest.raises(ValueError, match="has no @"):
         Outcome(unit="u", metric=AFTER_A_DAY.series, value=1)
+
+
+async def test_workers_that_fold_at_once_count_what_is_ripe_once(sessions: Sessions):
+    async with db.transaction(sessions) as session:
+        await commands.ensure_partitions(session, now=NOON)
+        await commands.follow(session, MODEL, SPLIT, [AFTER_AN_HOUR])
+        rows = [prediction(unit=None) for _ in range(40)]
+        await commands.record_predictions(session, MODEL, rows, now=NOON)
+        labels = [OutcomeLine(prediction_id=row.prediction_id, correct=True) for row in rows]
+        said = Submission(batch_id=None, predictions=(), outcomes=labels)
+        await commands.record(session, MODEL, said, atomic=True, retention=RETENTION, now=NOON)
+
+    async def work(now: datetime) -> None:
+        folded = True
+        while folded:
+            async with db.transaction(sessions) as session:
+                folded = bool(await commands.fold(session, now=now, limit=5))
+
+    await work(NOON)
+    await asyncio.gather(*(work(NOON + HOUR) for _ in range(3)))
+    await work(NOON + HOUR)
+
+    async with sessions() as session:
+        metrics = (await arms(session))[1].metrics
+    assert metrics[AFTER_AN_HOUR.series] == metrics["accuracy"]
+    assert metrics["accuracy"].n == 40

@@ -103,15 +103,20 @@ _OUTCOMES: Final = f"""
 """
 
 
-# One look at the index for each model that has such metrics at all.
+# One look at the index for each model that lets anything mature; OFFSET keeps the locks to those
+# of which something is due.
 LOCK_RIPE: Final = """
     SELECT model_id, set_config('work_mem', '64MB', true)
-    FROM (SELECT DISTINCT model_id FROM followed_metric OFFSET 0) AS model
-    WHERE model_id <> ALL(CAST(:passing_over AS int[]))
-        AND EXISTS (
+    FROM (
+        SELECT model_id
+        FROM (SELECT DISTINCT model_id FROM followed_metric WHERE age IS NOT NULL) AS model
+        WHERE EXISTS (
             SELECT FROM maturing_outcome AS waiting
             WHERE waiting.model_id = model.model_id AND due_at <= :now
         )
+        OFFSET 0
+    ) AS ripe
+    WHERE model_id <> ALL(CAST(:passing_over AS int[]))
         AND pg_try_advisory_xact_lock(:lock, model_id)
     LIMIT 1
 """
