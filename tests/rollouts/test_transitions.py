@@ -11,7 +11,7 @@ from turnout.rollouts.domain.evidence import Judgement
 from turnout.rollouts.domain.freezes import Frozen
 from turnout.rollouts.domain.orders import Advance, Order
 from turnout.rollouts.domain.phases import Phase
-from turnout.rollouts.domain.plan import Plan, Stage, Strategy
+from turnout.rollouts.domain.plan import OnDeadline, Plan, Stage, Strategy
 from turnout.rollouts.domain.progress import Exposure, PausedBy, Progress, entry, exposure
 from turnout.rollouts.domain.transitions import Event, Hold, Situation, Transition, decide
 from turnout.stats.verdict import Verdict
@@ -98,6 +98,17 @@ def test_only_a_pass_after_the_bake_time_ends_a_stage(
     decision = decide(situation(verdict=verdict, after=after))
 
     assert (decision.event if isinstance(decision, Transition) else None) is expected
+
+
+@pytest.mark.parametrize("verdict", [Verdict.NO_DATA, Verdict.ERROR, Verdict.INCONCLUSIVE])
+def test_a_deadline_rolls_back_only_if_the_plan_says_so(verdict: Verdict) -> None:
+    cautious = Stage(weight=500, bake=10 * MINUTE, on_deadline=OnDeadline.ROLLBACK)
+    plan = replace(PLAN, stages=(cautious, *PLAN.stages[1:]))
+
+    assert change(situation(verdict=verdict, after=30 * MINUTE)).event is Event.PAUSED
+    assert isinstance(decide(situation(verdict=verdict, after=29 * MINUTE, plan=plan)), Hold)
+    rolled_back = change(situation(verdict=verdict, after=30 * MINUTE, plan=plan))
+    assert (rolled_back.event, rolled_back.verdict) == (Event.ROLLED_BACK, verdict)
 
 
 def test_a_hold_says_when_time_may_change_it() -> None:

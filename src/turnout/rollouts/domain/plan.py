@@ -45,17 +45,24 @@ class OnConflict(StrEnum):
     SUPERSEDE = "supersede"
 
 
+class OnDeadline(StrEnum):
+    """What becomes of a rollout whose stage has not passed within its longest duration."""
+
+    PAUSE = "pause"
+    ROLLBACK = "rollback"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """A share of the traffic for the candidate, for at least the time `bake`.
 
     The stage ends when the bake time is over, every guardrail passes, and, with `approval`, a
-    person has approved. A stage that has not passed by `max_duration` pauses the rollout; the
-    default is three times the bake time, and at least ten minutes more than it. Time spent paused
-    counts towards neither. With `shadow` the candidate gets a copy of the traffic and answers
-    nobody; the weight is then 0. Without `guardrails` the rollout's own apply. With `warm_up`,
-    what is seen in that time after the stage was entered is not counted, and the bake time starts
-    behind it.
+    person has approved. A stage that has not passed by `max_duration` pauses the rollout, or rolls
+    it back, as `on_deadline` says; the default is three times the bake time, and at least ten
+    minutes more than it. Time spent paused counts towards neither. With `shadow` the candidate gets
+    a copy of the traffic and answers nobody; the weight is then 0. Without `guardrails` the
+    rollout's own apply. With `warm_up`, what is seen in that time after the stage was entered is
+    not counted, and the bake time starts behind it.
 
     With a `goal`, the stage is an A/B test: it passes when the candidate is shown to be better,
     and is rolled back when it is shown to be worse. When the search is futile, or has ended
@@ -71,6 +78,7 @@ class Stage:
     approval: bool = False
     shadow: bool = False
     max_duration: Duration | None = None
+    on_deadline: OnDeadline = OnDeadline.PAUSE
     goal: StageGoal | None = None
     warm_up: Duration = timedelta()
 

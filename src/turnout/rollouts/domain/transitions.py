@@ -10,7 +10,7 @@ from turnout.errors import Refusal
 from turnout.rollouts.domain.evidence import Judgement
 from turnout.rollouts.domain.freezes import Frozen
 from turnout.rollouts.domain.phases import Phase
-from turnout.rollouts.domain.plan import START_APPROVAL, OnConflict, Plan, Stage
+from turnout.rollouts.domain.plan import START_APPROVAL, OnConflict, OnDeadline, Plan, Stage
 from turnout.rollouts.domain.progress import Pause, PausedBy, Progress, entry, working_phase
 from turnout.stats.goal import GoalFinding, GoalStatus
 from turnout.stats.verdict import Verdict
@@ -178,7 +178,12 @@ def _passed(at: Situation) -> str:
 def _wait(at: Situation, reason: str) -> Decision:
     if at.progress.elapsed(at.now) < at.stage.longest:
         return Hold(reason=reason, next_look=at.progress.ends(at.stage.longest))
-    return pause(at, f"not passed within {at.stage.longest}: {reason}", by=PausedBy.EVIDENCE)
+    late = f"not passed within {at.stage.longest}: {reason}"
+    match at.stage.on_deadline:
+        case OnDeadline.PAUSE:
+            return pause(at, late, by=PausedBy.EVIDENCE)
+        case OnDeadline.ROLLBACK:
+            return roll_back(at, late)
 
 
 def _without_win(at: Situation, goal: GoalFinding) -> Decision:
