@@ -47,7 +47,8 @@ def begin(api: Client, model: str, least: float) -> str:
         said(api.post(f"models/{model}/versions", json={"version": version}))
     said(api.post(f"models/{model}/rollouts", json={"candidate": "1.0.0", "strategy": "replace"}))
     goal = {"metric": "accuracy", "minimum_detectable_effect": least}
-    size = said(api.post("experiments/plan", json=goal | {"baseline": RIGHT}))
+    least_size = {"min_sample_size": 200}
+    size = said(api.post("experiments/plan", json=goal | least_size | {"baseline": RIGHT}))
     for expected in size["expected"]:
         print(f"If the lift is {expected['effect']:g}: {expected['units']:,} users on average.")
     print(f"At most: {size['sample_size']['total']:,} users.\n")
@@ -57,7 +58,7 @@ def begin(api: Client, model: str, least: float) -> str:
         "treatments": [{"version": "2.0.0"}],
         "goal": goal,
         "guardrails": [{"metric": "error_rate", "max_increase": 0.02}],
-        "min_sample_size": 200,
+        **least_size,
         "target_sample_size": size["sample_size"]["control"],
         "max_duration": "1h",
         "auto_conclude": True,

@@ -32,6 +32,9 @@ def walked(course: Course, multiple: float) -> tuple[float, float]:
         pytest.param(
             given(alpha=0.025, beta=0.2, looks=12, futility=True, drift=1.8), id="too few units"
         ),
+        pytest.param(
+            planned(alpha=0.025, beta=0.2, looks=12, futility=True).after(0.4), id="a least size"
+        ),
     ],
 )
 def test_walks_end_as_often_and_as_early_as_is_said(course: Course, multiple: float):

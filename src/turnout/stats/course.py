@@ -7,7 +7,7 @@ it, as they do in fact.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -52,6 +52,19 @@ class Course:
             expected += running * (now - before)
             running -= above + below
         return Prospect(power=min(1.0, math.fsum(exits.upper)), expected=min(1.0, expected))
+
+    def after(self, fraction: float) -> Course:
+        """The same test, where nothing stops it before it has this share of its units."""
+        late = [step >= fraction for step in self.fractions]
+        return replace(
+            self,
+            upper=tuple(
+                bound if may else math.inf for bound, may in zip(self.upper, late, strict=True)
+            ),
+            lower=tuple(
+                bound if may else -math.inf for bound, may in zip(self.lower, late, strict=True)
+            ),
+        )
 
 
 @lru_cache(maxsize=64)

@@ -56,19 +56,21 @@ def forecast(
     aim: Aim, past: Past, baseline: Baseline, *, baseline_is: Source, pace_is: Source | None
 ) -> Forecast:
     tests, needed = _planned(aim), units(aim, baseline)
-    planned = max(needed, aim.min_sample_size * BASIS_POINTS / min(aim.weights))
+    least = aim.min_sample_size * BASIS_POINTS / min(aim.weights)
+    planned = max(needed, least)
     ahead = _attainable(aim, past)
     reached = planned if ahead is None else min(ahead, planned)
     can, reason = _conclusion(aim, past, baseline, planned=planned, ahead=ahead)
     at_hand = _with(aim, tests, share=reached / needed)
     enough = _with(aim, tests, share=planned / needed) or tests
+    looked = enough.after(least / planned)
     return Forecast(
         can_conclude=can,
         reason=reason,
         ways=_ways(aim, past, baseline, planned=planned, ahead=ahead) if can is False else None,
         sample_size=_sizes(aim, planned),
         single_look=math.ceil(_single(aim, baseline)),
-        expected=tuple(_expected(aim, past, enough, planned, times=times) for times in range(3)),
+        expected=tuple(_expected(aim, past, looked, planned, times=times) for times in range(3)),
         duration=_duration(past, planned),
         power=at_hand.under(1).power if at_hand else 0.0,
         detectable_effect=None if ahead is None else _detectable(aim, baseline, ahead),
