@@ -154,7 +154,7 @@ def story(rollout: Json, history: Sequence[Json]) -> RenderableType:
     if ends := rollout["stage"]["ends_at"]:
         parts.append(f"this stage ends at {when(ends)} at the earliest")
     if rollout["waiting_for"]:
-        parts.append(f"waiting for: {rollout['waiting_for']}")
+        parts.append(f"waits: {rollout['waiting_for']}")
     if rollout["goal"]:
         parts.append(goal(rollout))
     parts += ["", findings(rollout), "", steps(history)]

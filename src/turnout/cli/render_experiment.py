@@ -53,7 +53,7 @@ def story(experiment: Json, analysis: Json | None, history: Sequence[Json]) -> R
     if ends := experiment["ends_at"]:
         parts.append(f"ends at {when(ends)} at the latest")
     if experiment["waiting_for"]:
-        parts.append(f"waiting for: {experiment['waiting_for']}")
+        parts.append(f"waits: {experiment['waiting_for']}")
     if analysis is not None:
         parts += ["", findings(experiment["plan"], analysis)]
     return Group(*parts, "", _steps(history))
