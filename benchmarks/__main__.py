@@ -10,6 +10,7 @@ from benchmarks import (
     folding,
     gateway,
     ingestion,
+    release_quality,
     replicas,
     startup,
     ticks,
@@ -25,6 +26,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Result | Table]]] = {
     "detection": detection.measure,
     "startup": startup.measure,
     "decisions": decision_quality.measure,
+    "releases": release_quality.measure,
 }
 
 
