@@ -41,10 +41,11 @@ class Baseline:
         """
         if totals.units < 2 or totals.n <= 0:
             return None
-        value = totals.x / totals.n
-        squares = max(0.0, totals.x2 - 2 * value * totals.xn + value**2 * totals.n2)
+        offset = totals.offset
+        value = totals.pivot + offset
+        squares = max(0.0, totals.x2 - 2 * offset * totals.xn + offset**2 * totals.n2)
         if proportion:
-            value = (totals.x + 0.5) / (totals.n + 1)
+            value = (totals.total + 0.5) / (totals.n + 1)
             squares = max(squares, totals.n * value * (1 - value))
         variance = squares / (totals.units - 1) * (totals.units / totals.n) ** 2
         return cls(value=value, variance=variance, proportion=proportion) if variance else None

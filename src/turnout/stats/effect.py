@@ -106,8 +106,7 @@ def effect(strata: Sequence[Stratum], *, proportion: bool) -> Effect | None:
         control=control,
         treatment=treatment,
         value=math.fsum(
-            part.weight * (_ratio(part.stratum.treatment) - _ratio(part.stratum.control))
-            for part in parts
+            part.weight * part.stratum.treatment.above(part.stratum.control) for part in parts
         ),
         null_variance=math.fsum(part.weight**2 * part.null_variance for part in parts),
         variance=math.fsum(variance for variance, _ in variances),
@@ -156,7 +155,8 @@ def too_few(strata: Sequence[Stratum], *, proportion: bool) -> str | None:
     if not proportion:
         return None
     n = control.n + treatment.n
-    x = min(control.x + treatment.x, n - control.x - treatment.x)
+    x = control.total + treatment.total
+    x = min(x, n - x)
     if x * min(control.n, treatment.n) < _FEWEST_EVENTS * n:
         return f"fewer than {_FEWEST_EVENTS} events of either kind to be expected in an arm"
     return None
@@ -169,8 +169,8 @@ def per_exposed_unit(exposed: UnitTotals, outcome: UnitTotals) -> UnitTotals:
     """
     if outcome.units > exposed.units:
         raise BadArgument("outcome", f"is of {outcome.units} units, {exposed.units} were exposed")
-    n = exposed.units
-    return UnitTotals(units=n, n=n, n2=n, x=outcome.x, x2=outcome.x2, xn=outcome.x)
+    n, told = exposed.units, outcome.about(0.0)
+    return UnitTotals(units=n, n=n, n2=n, x=told.x, x2=told.x2, xn=told.x)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,19 +245,18 @@ def _shared_residuals(control: UnitTotals, treatment: UnitTotals) -> tuple[float
 
 
 def _ratio(arm: UnitTotals) -> float:
-    return arm.x / arm.n
+    return arm.pivot + arm.offset
 
 
 def _residuals(arm: UnitTotals) -> float:
-    """Σ(x - Rn)² over units."""
-    ratio = _ratio(arm)
-    squares = arm.x2 - 2 * ratio * arm.xn + ratio**2 * arm.n2
+    """Σ(x - Rn)² over units, in which a pivot takes no part."""
+    squares = arm.x2 - 2 * arm.offset * arm.xn + arm.offset**2 * arm.n2
     return squares if squares > _ROUNDING * arm.x2 else 0.0
 
 
 def _binomial(arm: UnitTotals) -> float:
     """What independent events would vary by: few events say little of how they go together."""
-    return arm.x * (1 - _ratio(arm))
+    return arm.total * (1 - _ratio(arm))
 
 
 def _variance(arm: UnitTotals, *, proportion: bool) -> float:
@@ -278,5 +277,5 @@ def _satterthwaite(variances: Sequence[tuple[float, int]]) -> float:
 
 def _require_counts(**arms: UnitTotals) -> None:
     for argument, arm in arms.items():
-        if not 0 <= arm.x <= arm.n:
-            raise BadArgument(argument, f"counts {arm.x:g} of {arm.n:g} events")
+        if not 0 <= arm.total <= arm.n:
+            raise BadArgument(argument, f"counts {arm.total:g} of {arm.n:g} events")

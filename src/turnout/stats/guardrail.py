@@ -87,8 +87,8 @@ def judge_difference(
 
 def _require_counts(**arms: UnitTotals) -> None:
     for argument, arm in arms.items():
-        if not 0 <= arm.x <= arm.n:
-            raise BadArgument(argument, f"counts {arm.x:g} of {arm.n:g} events")
+        if not 0 <= arm.total <= arm.n:
+            raise BadArgument(argument, f"counts {arm.total:g} of {arm.n:g} events")
 
 
 def _judge(

@@ -155,7 +155,7 @@ def _scale(
 
 
 def _share(arm: UnitTotals) -> Share:
-    return Share(arm.n, arm.x)
+    return Share(arm.n, arm.total)
 
 
 def _student(critical: float, found: Effect) -> float:

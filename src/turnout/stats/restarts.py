@@ -14,7 +14,8 @@ Of a proportion all events of a unit are then taken to go together: with units t
 is exact. Of measurements that are never negative Σ(x - Rn)² is taken as Σx² + R²Σn², without the
 part in which values resemble each other. Both are at least what the events since vary by, so the
 test is slower than it could be, the more so where units come again, and never less sure. The
-moments of restarting follow from time and the number of events, never from what they were.
+moments of restarting follow from time and the number of events, never from what they were. Sums
+about a pivot say nothing here: values less a pivot are negative, too.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def _sums(arm: UnitTotals) -> Sums:
 def _counted_since(arm: UnitTotals, then: Sums) -> UnitTotals | None:
     """The totals of units with Σn²/n events each, that all count or all do not."""
     n, x, n2, _ = _grown(arm, then)
-    if n <= 0 or n2 < n or not 0 <= x <= n:
+    if arm.pivot or n <= 0 or n2 < n or not 0 <= x <= n:
         return None
     each = n2 / n
     return UnitTotals(units=math.ceil(n / each), n=n, n2=n2, x=x, x2=x * each, xn=x * each)
@@ -117,7 +118,7 @@ def _counted_since(arm: UnitTotals, then: Sums) -> UnitTotals | None:
 def _measured_since(arm: UnitTotals, then: Sums) -> UnitTotals | None:
     """Totals without Σxn, of the fewest units that such sums can have."""
     n, x, n2, x2 = _grown(arm, then)
-    if n <= 0 or n2 < n or x < 0 or x2 <= 0:
+    if arm.pivot or n <= 0 or n2 < n or x < 0 or x2 <= 0:
         return None
     return UnitTotals(units=math.ceil(max(n * n / n2, x * x / x2)), n=n, n2=n2, x=x, x2=x2)
 

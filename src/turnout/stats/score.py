@@ -66,11 +66,11 @@ class _Arm:
 
     @property
     def ratio(self) -> float:
-        return self.totals.x / self.totals.n
+        return self.totals.pivot + self.totals.offset
 
     def residuals(self) -> _Quadratic:
-        """Σ(x - Rn)² over units."""
-        p, t = self.ratio, self.totals
+        """Σ(x - Rn)² over units, in which a pivot takes no part."""
+        p, t = self.totals.offset, self.totals
         at_estimate = max(0.0, t.x2 - 2 * p * t.xn + p * p * t.n2)
         return _Quadratic(
             square=self.slope**2 * t.n2,
@@ -129,9 +129,10 @@ class ScoreTest:
 
         `below` is the critical value of the lower bound, `above` that of the upper one.
         """
-        estimate = candidate.x / candidate.n
-        if baseline is not None:
-            estimate -= baseline.x / baseline.n
+        if baseline is None:
+            estimate = candidate.pivot + candidate.offset
+        else:
+            estimate = candidate.above(baseline)
         under = self._room(candidate, baseline, below)
         over = self._room(
             self._mirrored(candidate), None if baseline is None else self._mirrored(baseline), above
@@ -168,7 +169,7 @@ class ScoreTest:
         value is zero.
         """
         arms = [candidate] if baseline is None else [candidate, baseline]
-        if not self.proportion and all(arm.x2 == 0 for arm in arms):
+        if not self.proportion and all(arm.x2 == arm.pivot == 0 for arm in arms):
             return None
         kind = {"proportion": self.proportion, "signed": self.signed}
         if baseline is None:
@@ -183,7 +184,9 @@ class ScoreTest:
 
     def _mirrored(self, arm: UnitTotals) -> UnitTotals:
         """The totals whose harm lies on the other side."""
-        return arm.complement() if self.proportion else replace(arm, x=-arm.x, xn=-arm.xn)
+        if self.proportion:
+            return arm.complement()
+        return replace(arm, x=-arm.x, xn=-arm.xn, pivot=-arm.pivot)
 
 
 def anytime_critical(

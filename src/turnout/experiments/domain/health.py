@@ -104,9 +104,9 @@ def _figures(plan: Plan, evidence: ExperimentEvidence) -> HealthFinding:
                 totals = evidence.measured(metric, version)
             except ValueError as error:
                 return _failed(Check.FIGURES, f"{metric.metric} of {version}: {error}")
-            if metric.proportion and not 0 <= totals.x <= totals.n:
-                reason = f"{metric.metric} of {version} counts {totals.x:g} of {totals.n:g} events"
-                return _failed(Check.FIGURES, reason)
+            if metric.proportion and not 0 <= totals.total <= totals.n:
+                counted = f"counts {totals.total:g} of {totals.n:g} events"
+                return _failed(Check.FIGURES, f"{metric.metric} of {version} {counted}")
     return _passed(Check.FIGURES, "the recorded figures agree with each other")
 
 

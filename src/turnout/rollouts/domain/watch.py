@@ -149,9 +149,10 @@ def _changed(
 
 def _beyond(guardrail: Guardrail, window: Window) -> bool:
     """Whether the estimate lies beyond the limit, without which no bound does."""
-    excess = window.candidate.x / window.candidate.n
     if window.baseline is not None:
-        excess -= window.baseline.x / window.baseline.n
+        excess = window.candidate.above(window.baseline)
+    else:
+        excess = window.candidate.pivot + window.candidate.offset
     if guardrail.harm == "above":
         return excess > guardrail.limit
     return excess < (-guardrail.limit if guardrail.relative else guardrail.limit)
