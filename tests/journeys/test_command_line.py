@@ -76,6 +76,19 @@ def test_a_version_is_tried_again_and_hurried_through(service: Service, rollout:
     assert (status, "aborted" in said) == (0, True)
 
 
+def test_a_model_stands_for_its_rollout_under_way_not_for_one_that_waits(service: Service):
+    with Client(base_url=f"{service.url}/api/v1/models/queued/", timeout=30) as api:
+        for version in ("1.0.0", "2.0.0", "3.0.0"):
+            api.post("versions", json={"version": version}).raise_for_status()
+        api.post("rollouts", json={"candidate": "1.0.0"}).raise_for_status()
+        api.post("rollouts", json={"candidate": "2.0.0"}).raise_for_status()
+        waiting = {"candidate": "3.0.0", "on_conflict": "queue"}
+        api.post("rollouts", json=waiting).raise_for_status()
+
+    status, said = run(service, "rollout", "queued", "rollback", "--reason", "complaints")
+    assert (status, "2.0.0: rolled back" in said) == (0, True)
+
+
 def test_the_stages_to_come_are_changed_by_a_file(service: Service, rollout: str, tmp_path: Path):
     assert run(service, "rollout", MODEL, "retry")[0] == 0
     stages = tmp_path / "stages.json"

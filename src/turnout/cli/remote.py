@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
+RECENT: Final = 50
 
 Url = Annotated[
     str, typer.Option("--url", envvar="TURNOUT_URL", help="Where Turnout runs.", show_default=True)
@@ -62,12 +63,20 @@ def pages(client: httpx2.Client, path: str, limit: int, **query: str | None) -> 
 
 
 def rollout_id(client: httpx2.Client, name: str) -> str:
-    """Take a rollout's id, or the name of a model for the model's newest rollout."""
+    """Take a rollout's id, or a model's name for the rollout under way, or else the newest one.
+
+    One that only waits for its turn is newer than the one that moves the traffic.
+    """
     try:
         return str(UUID(name))
     except ValueError:
-        newest = pages(client, "rollouts", 1, model=name)
+        newest = pages(client, "rollouts", RECENT, model=name)
     if not newest:
         raise fail(f"{name} has had no rollout; name a rollout's id or a model that has had one")
-    found: str = newest[0]["id"]
+    under_way = (
+        rollout
+        for rollout in newest
+        if not rollout["finished_at"] and rollout["phase"] != "scheduled"
+    )
+    found: str = next(under_way, newest[0])["id"]
     return found
