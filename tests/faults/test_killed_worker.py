@@ -1,28 +1,24 @@
 """A worker is killed in the middle of a rollout; another one takes it to its end."""
 
-import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import pytest
 from httpx2 import Client
 
-from tests.processes import listening, start, stop, wait_until
+from tests.faults.conftest import Start
+from tests.faults.forks import end, kill, serving
+from tests.processes import wait_until
 
 MODEL = "churn-predictor"
 STAGES = [{"weight": weight, "bake": "0.2s", "guardrails": []} for weight in range(5, 101, 5)]
 
 
 @pytest.fixture
-def settings(database: str) -> dict[str, str]:
-    return {"TURNOUT_DATABASE_URL": database, "TURNOUT_TICK_SECONDS": "0.05"}
-
-
-@pytest.fixture
-def api(settings: dict[str, str], tmp_path: Path) -> Iterator[Client]:
+def api(environment: Mapping[str, str], tmp_path: Path) -> Iterator[Client]:
     with (
-        listening("api", tmp_path, **settings) as (url, _),
+        serving(tmp_path, environment) as url,
         Client(base_url=f"{url}/api/v1/", timeout=30) as client,
     ):
         for version in ("1.0.0", "2.0.0"):
@@ -33,24 +29,17 @@ def api(settings: dict[str, str], tmp_path: Path) -> Iterator[Client]:
         yield client
 
 
-async def test_another_worker_goes_on_and_no_step_is_taken_twice(
-    api: Client, settings: dict[str, str], tmp_path: Path
-):
+async def test_another_worker_goes_on_and_no_step_is_taken_twice(api: Client, worker: Start):
     rollout = api.post(
         f"models/{MODEL}/rollouts",
         json={"candidate": "2.0.0", "strategy": "canary", "stages": STAGES},
     ).json()["id"]
-    workers = [start("worker", data_dir=tmp_path, **settings) for _ in range(2)]
-    try:
-        for reached in (3, 9):
-            wait_until(partial(is_past, api, rollout, reached), f"stage {reached} reached")
-            workers[0].send_signal(signal.SIGKILL)
-            workers[0].wait(timeout=10)
-            workers = [*workers[1:], start("worker", data_dir=tmp_path, **settings)]
-        wait_until(lambda: phase(api, rollout) == "succeeded", "the rollout succeeded")
-    finally:
-        for worker in workers:
-            stop(worker)
+    workers = [worker(), worker()]
+    for reached in (3, 9):
+        wait_until(partial(is_past, api, rollout, reached), f"stage {reached} reached")
+        kill(workers.pop(0))
+        workers.append(worker())
+    wait_until(lambda: phase(api, rollout) == "succeeded", "the rollout succeeded")
 
     history = api.get(f"rollouts/{rollout}/history", params={"limit": 500}).json()["items"]
     steps = sorted(step["step"] for step in history)
@@ -61,17 +50,15 @@ async def test_another_worker_goes_on_and_no_step_is_taken_twice(
     assert [variant["version"] for variant in variants] == ["2.0.0"]
 
 
-async def test_a_worker_that_is_asked_to_stop_stops_in_order(
-    api: Client, settings: dict[str, str], tmp_path: Path
-):
+async def test_a_worker_that_is_asked_to_stop_stops_in_order(api: Client, worker: Start):
     rollout = api.post(
         f"models/{MODEL}/rollouts",
         json={"candidate": "2.0.0", "strategy": "canary", "stages": STAGES},
     ).json()["id"]
-    worker = start("worker", data_dir=tmp_path, **settings)
+    process = worker()
     wait_until(lambda: stage(api, rollout) >= 1, "the worker works")
 
-    assert stop(worker) == 0
+    assert end(process) == 0
 
 
 def is_past(api: Client, rollout: str, reached: int) -> bool:
