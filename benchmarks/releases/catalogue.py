@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from scipy import special
 
 from benchmarks.releases.latency import MEAN, OfTimes, OfUsers
 from benchmarks.releases.scenario import (
@@ -18,16 +17,14 @@ from benchmarks.releases.scenario import (
     RAMP,
     Errors,
     Scenario,
+    forecast_to_show,
     planned,
 )
-from turnout.stats.harm import detectable_drift
 
 BASE: Final = 0.02
 DOUBLED: Final = planned(BASE, 2 * BASE)
 HALF_MORE: Final = planned(BASE, 1.5 * BASE)
-_SINGLE = -float(special.ndtri(0.05) + special.ndtri(0.2))
-LONGER: Final = planned(BASE, 2 * BASE, longer=(detectable_drift(0.05, 0.8) / _SINGLE) ** 2)
-"""A stage in which the product's own forecast promises 80 %."""
+LONGER: Final = forecast_to_show(BASE, 2 * BASE)
 
 ONSET: Final = 80
 
@@ -47,35 +44,35 @@ A_DAY: Final = Scenario(
     course=DAY,
     simulate=Errors(candidate=0.03, baseline=0.03, latency=True),
     limit=0.05,
-    releases=600,
+    releases=400,
 )
 AT_THE_LIMIT: Final = Scenario(
     name="a day at the defaults, exactly at the limit of 5 % errors",
     course=DAY,
     simulate=Errors(candidate=0.05, baseline=0.05, latency=True),
     limit=0.05,
-    releases=300,
+    releases=150,
 )
 COMPARED: Final = Scenario(
     name="a day, “no more errors than the baseline”, which has as many",
     course=COMPARED_DAY,
     simulate=Errors(candidate=0.03, baseline=0.03),
     limit=0.05,
-    releases=300,
+    releases=150,
 )
 MOVING: Final = Scenario(
     name="ramp of 5, 25, 50 % while the errors of both go from 2 to 6 %",
     course=RAMP,
     simulate=Errors(candidate=_MOVING, baseline=_MOVING),
     limit=0.05,
-    releases=1_000,
+    releases=500,
 )
 SAME: Final = Scenario(
     name="a planned stage, 2 % errors in both",
     course=DOUBLED,
     simulate=Errors(candidate=BASE, baseline=BASE),
     limit=0.05,
-    releases=1_000,
+    releases=500,
 )
 USERS: Final = Scenario(
     name="latency, correlation 0.8 within users",
@@ -83,7 +80,7 @@ USERS: Final = Scenario(
     simulate=OfUsers(),
     metric="latency_mean",
     limit=_SLOW,
-    releases=1_000,
+    releases=500,
 )
 SHARED_TIMES: Final = Scenario(
     name="latency, correlation 0.8 in time, both arms together",
@@ -91,7 +88,7 @@ SHARED_TIMES: Final = Scenario(
     simulate=OfTimes(shared=True),
     metric="latency_mean",
     limit=_SLOW,
-    releases=1_000,
+    releases=500,
 )
 OWN_TIMES: Final = Scenario(
     name="latency, correlation 0.8 in time, each arm by itself",
@@ -99,7 +96,7 @@ OWN_TIMES: Final = Scenario(
     simulate=OfTimes(shared=False),
     metric="latency_mean",
     limit=_SLOW,
-    releases=1_000,
+    releases=500,
 )
 
 GROSS_DAY: Final = Scenario(
@@ -107,7 +104,7 @@ GROSS_DAY: Final = Scenario(
     course=BUSY_DAY,
     simulate=Errors(candidate=0.15, baseline=0.03),
     limit=0.05,
-    releases=1_000,
+    releases=500,
     harm=True,
 )
 GROSS_QUIET: Final = Scenario(
@@ -115,7 +112,7 @@ GROSS_QUIET: Final = Scenario(
     course=DAY,
     simulate=Errors(candidate=0.15, baseline=0.03),
     limit=0.05,
-    releases=1_000,
+    releases=500,
     harm=True,
 )
 GROSS: Final = Scenario(
@@ -123,7 +120,7 @@ GROSS: Final = Scenario(
     course=DOUBLED,
     simulate=Errors(candidate=5 * BASE, baseline=BASE),
     limit=0.05,
-    releases=1_000,
+    releases=500,
     harm=True,
 )
 GROSS_LONGER: Final = Scenario(
@@ -131,7 +128,7 @@ GROSS_LONGER: Final = Scenario(
     course=HALF_MORE,
     simulate=Errors(candidate=5 * BASE, baseline=BASE),
     limit=0.05,
-    releases=1_000,
+    releases=500,
     harm=True,
 )
 MODERATE: Final = Scenario(
@@ -139,7 +136,7 @@ MODERATE: Final = Scenario(
     course=DOUBLED,
     simulate=Errors(candidate=2 * BASE, baseline=BASE),
     limit=0.05,
-    releases=2_000,
+    releases=1_000,
     harm=True,
 )
 MODERATE_LONGER: Final = Scenario(
@@ -147,7 +144,7 @@ MODERATE_LONGER: Final = Scenario(
     course=LONGER,
     simulate=Errors(candidate=2 * BASE, baseline=BASE),
     limit=0.05,
-    releases=1_000,
+    releases=500,
     harm=True,
 )
 BEGINS_LATE: Final = Scenario(
@@ -155,7 +152,7 @@ BEGINS_LATE: Final = Scenario(
     course=LATE,
     simulate=Errors(candidate=_LATE, baseline=0.03, latency=True),
     limit=0.05,
-    releases=1_000,
+    releases=400,
     harm=True,
     onset=ONSET,
 )

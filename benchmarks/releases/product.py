@@ -71,7 +71,8 @@ def _seen(series: Series, window: int) -> int:
 
 def without_traffic(course: Course, *, bakes: int) -> tuple[Phase, timedelta]:
     """Where a release ends up that nobody asks anything, and when; `bakes` is how long to look."""
-    progress, sequences = start(course.plan, BEGIN, "simulated").progress, Sequences()
+    now, progress = BEGIN, start(course.plan, BEGIN, "simulated").progress
+    sequences = Sequences()
     for tick in range(1, bakes * (course.plan.stages[0].bake // course.window) + 1):
         now = BEGIN + tick * course.window
         judgement, sequences = judge(course.plan, progress, Evidence(), sequences, now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -12,7 +13,9 @@ import numpy as np
 
 from benchmarks.releases.traffic import Arms, Course, Release, Vector, counted, evened, measured
 from turnout.observations.domain.guardrails import Guardrail
+from turnout.rollouts.domain.outlook import History, Known, outlook
 from turnout.rollouts.domain.plan import DEFAULT_GUARDRAILS, Launch, Stage
+from turnout.stats.baseline import Baseline
 from turnout.stats.power import sample_size_proportions
 
 SEED: Final = 20_261_123
@@ -72,6 +75,7 @@ def canary(*stages: Stage, guardrails: tuple[Guardrail, ...] = DEFAULT_GUARDRAIL
 
 
 MINUTE: Final = timedelta(minutes=1)
+DAY_LONG: Final = timedelta(days=1)
 DAY_STAGE: Final = timedelta(minutes=144)
 
 NOT_MORE: Final = Guardrail(metric="error_rate", max_increase=0.0)
@@ -113,19 +117,37 @@ EACH: Final = 10
 """Requests of either arm in a window of a planned stage."""
 
 
-def planned(rate: float, harmful: float, *, longer: float = 1.0) -> Course:
+def planned(rate: float, harmful: float) -> Course:
     """One stage at 50 % that has, at its end, the requests with which a single test at one-sided
-    5 % finds this harm with a chance of 80 %, or so many times as many."""
+    5 % finds this harm with a chance of 80 %."""
     needed = sample_size_proportions(
         rate, harmful - rate, confidence=0.95, power=0.8, alternative="greater"
     )
-    return Course(
-        plan=canary(
-            Stage(weight=5_000, bake=round(longer * needed / EACH) * MINUTE, guardrails=(NOT_MORE,))
-        ).plan(),
-        window=MINUTE,
-        requests=2 * EACH,
+    return _one_stage(round(needed / EACH))
+
+
+def forecast_to_show(rate: float, harmful: float) -> Course:
+    """One stage at 50 %, as long as the product's own forecast says this harm takes to show with
+    a chance of 80 %."""
+    known = Known(
+        per_prediction=1.0,
+        baseline=Baseline(value=rate, variance=rate * (1 - rate), proportion=True),
     )
+    for windows in itertools.count(10):
+        course = _one_stage(windows)
+        history = History(
+            predictions_per_day=course.requests * (DAY_LONG / course.window),
+            metrics={NOT_MORE.series: known},
+        )
+        found = outlook(course.plan.stages[0], NOT_MORE, history, alpha=1 - NOT_MORE.confidence)
+        if found.shows is not None and found.shows <= harmful - rate:
+            return course
+    raise AssertionError("longer stages show less and less harm")
+
+
+def _one_stage(windows: int) -> Course:
+    stage = Stage(weight=5_000, bake=windows * MINUTE, guardrails=(NOT_MORE,))
+    return Course(plan=canary(stage).plan(), window=MINUTE, requests=2 * EACH)
 
 
 RAMP: Final = Course(
