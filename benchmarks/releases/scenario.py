@@ -25,10 +25,10 @@ Simulate = Callable[[np.random.Generator, Course], Release]
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """`harm` begins with window `onset`; without one, a rollback is a false alarm.
+    """What happens, and how often to let it happen.
 
     `limit` is what a window must not exceed for those who look at windows, `metric` what they and
-    those who compare arms look at.
+    those who compare arms look at. Harm, if there is any, begins with window `onset`.
     """
 
     name: str
@@ -37,7 +37,6 @@ class Scenario:
     limit: float
     releases: int
     metric: str = "error_rate"
-    harm: bool = False
     onset: int = 0
 
     def drawn(self, releases: range) -> Iterator[Release]:
@@ -84,8 +83,8 @@ DAY: Final = Course(
     plan=canary(
         *(Stage(weight=weight, bake=DAY_STAGE) for weight in range(1_000, 10_001, 1_000))
     ).plan(),
-    window=2 * MINUTE,
-    requests=200,
+    window=4 * MINUTE,
+    requests=400,
 )
 """The stages and guardrails of the default canary, over a day instead of a hundred minutes."""
 
@@ -97,8 +96,8 @@ COMPARED_DAY: Final = Course(
         Stage(weight=10_000, bake=DAY_STAGE, guardrails=()),
         guardrails=(NOT_MORE,),
     ).plan(),
-    window=2 * MINUTE,
-    requests=200,
+    window=4 * MINUTE,
+    requests=400,
 )
 
 FEW: Final = Course(

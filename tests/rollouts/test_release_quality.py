@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.releases import catalogue, peers, product
 from benchmarks.releases.outcome import Outcome, Tally
-from benchmarks.releases.scenario import MINUTE, Course, canary
+from benchmarks.releases.scenario import MINUTE, canary
 from benchmarks.releases.simulation import simulated
-from benchmarks.releases.traffic import Arms, Release, counted, measured
+from benchmarks.releases.traffic import Arms, Course, Release, counted, measured
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Stage
 
