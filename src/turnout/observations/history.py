@@ -56,9 +56,7 @@ _DELAY: Final = text(
 
 _LATEST: Final = text(
     """
-    SELECT coalesce(sum(units), 0)::bigint AS units, coalesce(sum(n), 0)::bigint AS n,
-        coalesce(sum(n2), 0)::bigint AS n2, coalesce(sum(x), 0) AS x,
-        coalesce(sum(x2), 0) AS x2, coalesce(sum(xn), 0) AS xn
+    SELECT units, n, n2, x, x2, xn, pivot
     FROM (
         SELECT split_id FROM arm
         WHERE model_id = :model_id AND version_id = :version_id AND split_id <> 0
@@ -136,5 +134,5 @@ async def recent_totals(
             "most": MOST_SPLITS,
         },
     )
-    recorded = UnitTotals(**found.mappings().one())
+    recorded = sum((UnitTotals(**row) for row in found.mappings()), start=UnitTotals())
     return recorded if recorded_as(metric) == metric else recorded.complement()

@@ -5,6 +5,8 @@ from typing import Final
 
 from turnout.observations.domain.outcome import ACCURACY
 from turnout.observations.sums_sql import (
+    ABOUT_PIVOTS,
+    PIVOT,
     WINDOW,
     WITHIN_DAYS,
     added,
@@ -88,7 +90,7 @@ _OUTCOMES: Final = f"""
     ), cut AS MATERIALIZED (
         SELECT said.*, series, attribute, value
         FROM said JOIN followed USING (split_id, metric) WHERE attribute IS NOT NULL
-    ), chunk AS MATERIALIZED (
+    ), heard AS MATERIALIZED (
         SELECT unit, split_id, version_id, metric, n, x FROM said
         UNION ALL
         SELECT cut.unit, cut.split_id, cut.version_id, series, n, x
@@ -132,12 +134,13 @@ def fold_ripe(*, old_and_new: bool) -> str:
             ORDER BY due_at LIMIT :limit
         )
         RETURNING unit, split_id, version_id, series AS metric, x
-    ), chunk AS MATERIALIZED (
+    ), heard AS MATERIALIZED (
         SELECT *, 1 AS n FROM ripe
-    ), {fold_values(old_and_new=old_and_new)}
+    ), {ABOUT_PIVOTS}, {fold_values(old_and_new=old_and_new, pivot=PIVOT)}
     """
 
 
 def fold_outcomes(*, old_and_new: bool) -> str:
     """Fold the outcomes of some batches into units, arms and the minutes of their predictions."""
-    return f"WITH {_OUTCOMES}, {fold_values(old_and_new=old_and_new)}"
+    values = fold_values(old_and_new=old_and_new, pivot=PIVOT)
+    return f"WITH {_OUTCOMES}, {ABOUT_PIVOTS}, {values}"

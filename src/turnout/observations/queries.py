@@ -18,12 +18,13 @@ from turnout.telemetry import log
 _EVIDENCE: Final = text(
     """
     SELECT split_id, version_id, predictions, crossed, last_at, buckets, counts,
-        metrics, units, n, n2, x, x2, xn
+        metrics, units, n, n2, x, x2, xn, pivots
     FROM unnest(CAST(:models AS int[]), CAST(:splits AS bigint[])) AS wanted (model_id, split_id)
     JOIN arm USING (model_id, split_id)
     CROSS JOIN LATERAL (
         SELECT array_agg(metric) AS metrics, array_agg(units) AS units, array_agg(n) AS n,
-            array_agg(n2) AS n2, array_agg(x) AS x, array_agg(x2) AS x2, array_agg(xn) AS xn
+            array_agg(n2) AS n2, array_agg(x) AS x, array_agg(x2) AS x2, array_agg(xn) AS xn,
+            array_agg(pivot) AS pivots
         FROM arm_total
         WHERE arm_total.model_id = arm.model_id AND arm_total.split_id = arm.split_id
             AND arm_total.version_id = arm.version_id
@@ -106,11 +107,11 @@ async def evidence(
 
 def _totals(row: Row[Any]) -> dict[str, UnitTotals]:
     """The metrics of one arm; one whose sums cannot be is left out, so that it stops no other."""
-    columns = (row.metrics, row.units, row.n, row.n2, row.x, row.x2, row.xn)
+    columns = (row.metrics, row.units, row.n, row.n2, row.x, row.x2, row.xn, row.pivots)
     totals: dict[str, UnitTotals] = {}
-    for metric, units, n, n2, x, x2, xn in zip(*columns, strict=True):
+    for metric, units, n, n2, x, x2, xn, pivot in zip(*columns, strict=True):
         try:
-            totals[metric] = UnitTotals(units=units, n=n, n2=n2, x=x, x2=x2, xn=xn)
+            totals[metric] = UnitTotals(units=units, n=n, n2=n2, x=x, x2=x2, xn=xn, pivot=pivot)
         except BadArgument as error:
             log.error(
                 "totals do not add up",

@@ -15,6 +15,42 @@ _ARM_METRIC: Final = (*ARM, "metric")
 _UNIT_METRIC: Final = ("unit", *_ARM_METRIC)
 _NX: Final = ("n", "x")
 
+FAR_FROM_ZERO: Final = 1e5
+"""From here on what values differ by may be lost in the sums of their squares."""
+
+ABOUT_PIVOTS: Final = f"""
+    present AS MATERIALIZED (
+        SELECT split_id, metric FROM heard GROUP BY split_id, metric
+    ), settled AS MATERIALIZED (
+        SELECT split_id, metric, pivot FROM present CROSS JOIN LATERAL (
+            SELECT pivot FROM arm_total
+            WHERE model_id = :model_id AND arm_total.split_id = present.split_id
+                AND arm_total.metric = present.metric
+            LIMIT 1
+        ) AS total
+    ), middle AS (
+        SELECT split_id, metric, percentile_disc(0.5) WITHIN GROUP (ORDER BY x) AS x
+        FROM heard WHERE (split_id, metric) NOT IN (SELECT split_id, metric FROM settled)
+        GROUP BY split_id, metric
+    ), pivot AS MATERIALIZED (
+        SELECT split_id, metric, pivot FROM settled
+        UNION ALL
+        SELECT split_id, metric, CASE WHEN abs(x) >= {FAR_FROM_ZERO} THEN x ELSE 0 END FROM middle
+    ), chunk AS MATERIALIZED (
+        SELECT unit, split_id, version_id, metric, n, x - pivot AS x
+        FROM heard JOIN pivot USING (split_id, metric)
+    )
+"""
+"""From `heard` a `chunk` of values less the pivot of their metric in their split.
+
+The first fold of a metric in a split settles its pivot for all arms: the median, where that is far
+from zero. One wild value among the first does not move it, and the next split starts afresh.
+"""
+
+PIVOT: Final = """
+    (SELECT pivot FROM pivot WHERE split_id = changed.split_id AND metric = changed.metric)
+"""
+
 
 def each(form: str, columns: tuple[str, ...]) -> str:
     return ", ".join(form.replace("?", column) for column in columns)
@@ -80,11 +116,11 @@ def of_batches(table: str, condition: str) -> str:
     """
 
 
-def fold_values(*, old_and_new: bool) -> str:
+def fold_values(*, old_and_new: bool, pivot: str = "0") -> str:
     """Fold `chunk`, whose rows are a value x of a metric (and n = 1), into units and arms, and
     count them.
 
-    A value without a unit is a unit of its own.
+    A value without a unit is a unit of its own. Values are less `pivot`, which a new arm keeps.
     """
     return f"""
     delta AS (
@@ -100,8 +136,9 @@ def fold_values(*, old_and_new: bool) -> str:
         UNION ALL
         SELECT {each("?", _ARM_METRIC)}, n, 0, x, 0 FROM chunk WHERE unit IS NULL
     ), totals AS (
-        INSERT INTO arm_total AS t (model_id, {each("?", _ARM_METRIC)}, {each("?", TOTALS)})
-        SELECT :model_id, {each("?", _ARM_METRIC)}, {", ".join(differences(*_NX))}
+        INSERT INTO arm_total AS t
+            (model_id, {each("?", _ARM_METRIC)}, {each("?", TOTALS)}, pivot)
+        SELECT :model_id, {each("?", _ARM_METRIC)}, {", ".join(differences(*_NX))}, {pivot}
         FROM changed GROUP BY {each("?", _ARM_METRIC)}
         ON CONFLICT (model_id, {each("?", _ARM_METRIC)}) DO UPDATE SET {added(*TOTALS)}
     )

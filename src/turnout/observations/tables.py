@@ -184,7 +184,7 @@ class UnitTotal(Base):
 
 class UnitOutcome(Base):
     """One unit's outcomes of one metric in one arm, or a shadow's differences from what was served
-    to the unit."""
+    to the unit; each value less the arm's pivot."""
 
     __tablename__ = "unit_outcome"
 
@@ -251,7 +251,10 @@ class Arm(Base):
 
 
 class ArmTotal(Base):
-    """The sums over units that a comparison needs (`stats.totals.UnitTotals`)."""
+    """The sums over units that a comparison needs (`stats.totals.UnitTotals`).
+
+    All arms of a split have the same pivot, and keep the one that the first values gave them.
+    """
 
     __tablename__ = "arm_total"
 
@@ -265,6 +268,7 @@ class ArmTotal(Base):
     x: Mapped[Sum]
     x2: Mapped[Sum]
     xn: Mapped[Sum]
+    pivot: Mapped[Sum]
 
 
 class ClassPair(Base):

@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("x", sa.DOUBLE_PRECISION(), server_default="0", nullable=False),
         sa.Column("x2", sa.DOUBLE_PRECISION(), server_default="0", nullable=False),
         sa.Column("xn", sa.DOUBLE_PRECISION(), server_default="0", nullable=False),
+        sa.Column("pivot", sa.DOUBLE_PRECISION(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint(
             "model_id", "split_id", "version_id", "metric", name=op.f("pk_arm_total")
         ),
