@@ -89,6 +89,24 @@ def test_a_model_stands_for_its_rollout_under_way_not_for_one_that_waits(service
     assert (status, "2.0.0: rolled back" in said) == (0, True)
 
 
+def test_a_version_that_serves_is_taken_off_the_road(service: Service):
+    with Client(base_url=f"{service.url}/api/v1/models/served/", timeout=30) as api:
+        for version in ("1.0.0", "2.0.0", "3.0.0"):
+            api.post("versions", json={"version": version}).raise_for_status()
+        for version in ("1.0.0", "2.0.0", "3.0.0"):
+            went = api.post("rollouts", json={"candidate": version}).raise_for_status().json()
+            if not went["finished_at"]:
+                run(service, "rollout", went["id"], "promote", "--full")
+                assert "succeeded" in run(service, "rollout", went["id"], "promote")[1]
+
+    status, said = run(service, "rollback", "served", "--reason", "complaints")
+    assert (status, "3.0.0 → 2.0.0" in said) == (0, True)
+    status, said = run(service, "rollback", "served", "--to-version", "1.0.0", "--reason", "again")
+    assert (status, "2.0.0 → 1.0.0" in said) == (0, True)
+    status, said = run(service, "rollback", "served", "--to-version", "1.0.0", "--reason", "again")
+    assert (status, "answers all requests" in said) == (1, True)
+
+
 def test_the_stages_to_come_are_changed_by_a_file(service: Service, rollout: str, tmp_path: Path):
     assert run(service, "rollout", MODEL, "retry")[0] == 0
     stages = tmp_path / "stages.json"

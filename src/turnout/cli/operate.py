@@ -70,6 +70,18 @@ def drill(
     raise typer.Exit(0 if found["possible"] else 1)
 
 
+def rollback(
+    model: Annotated[str, typer.Argument(help="The model's name.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in the history.")],
+    to_version: Annotated[str | None, typer.Option(help="Instead of the last proven one.")] = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Take the version that answers off the road, with or without a rollout under way."""
+    body = {"reason": reason} | ({} if to_version is None else {"to_version": to_version})
+    with connected(url) as client:
+        render.out.print(render.line(call(client, "POST", f"models/{model}/rollback", json=body)))
+
+
 @rollout.callback()
 def chosen(
     context: typer.Context,
@@ -223,6 +235,6 @@ def _story(client: Any, identity: str) -> Any:
 
 
 def register(app: typer.Typer) -> None:
-    for command in (models, versions, rollouts, drill):
+    for command in (models, versions, rollouts, drill, rollback):
         app.command()(command)
     app.add_typer(rollout, name="rollout")
