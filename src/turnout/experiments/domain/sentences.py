@@ -90,7 +90,7 @@ def estimate(account: Account) -> Iterator[str]:
     range_ = words.between(goal, finding.estimate_interval)
     yield (
         f"Since it ended at the first look that was clear, at {words.share(finding.fraction)} of"
-        f" the planned size, the difference seen tends to be too large: allowing for that, the"
+        f" the planned size, the difference seen then tends to be too large: allowing for that, the"
         f" best estimate is"
         f" {words.change(goal, finding.estimate)}{f' ({range_})' if range_ else ''}."
     )
