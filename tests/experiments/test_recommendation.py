@@ -77,8 +77,8 @@ def won_at_the_second_look() -> Analysis:
             "looked at twice. If it made no difference, the chance of being called better at any "
             "look would be at most 2.5 %. Since it ended at the first look that was clear, at 60 "
             "% of the planned size, the difference seen then tends to be too large: allowing for "
-            "that, the best estimate is +2.92 points (between +0.988 and +4.52 points). All of its 2 "
-            "guardrails pass. Beside the goal, 2.0.0 also changed latency_mean +12 ms; that "
+            "that, the best estimate is +2.92 points (between +0.988 and +4.52 points). All of its "
+            "2 guardrails pass. Beside the goal, 2.0.0 also changed latency_mean +12 ms; that "
             "decided nothing.",
             id="better, at the second look",
         ),
