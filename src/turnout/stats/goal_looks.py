@@ -27,7 +27,7 @@ from turnout.stats.goal_bounds import (
 )
 from turnout.stats.intervals import difference, relative
 from turnout.stats.sequential import conditional_power, predictive_power
-from turnout.stats.stopped import stopped
+from turnout.stats.stopped import claimed
 from turnout.stats.tails import normal_score
 
 if TYPE_CHECKING:
@@ -239,16 +239,15 @@ def _least_p_value(state: GoalState, z: float, at: At) -> float:
 
 
 def _claim(state: GoalState, after: Bounds, z: float) -> GoalClaim:
-    """The futility bound does not bind, so it is no part of the walk; win and harm are."""
+    """Of the side that z is on. The futility bound does not bind, so it is no part of the walk,
+    nor is the other side's, whose error is spent for itself."""
     assert state.max_information is not None
-    looks = after.efficacy.looks
-    upper = [math.inf if look.bound is None else look.bound for look in looks[:-1]]
-    result = stopped(
+    test = after.efficacy
+    result = claimed(
         abs(z),
-        [look.fraction for look in looks],
-        upper,
-        lower=[-bound for bound in upper],
-        confidence=1 - 2 * after.efficacy.alpha,
+        test.steps,
+        [math.inf if look.bound is None else look.bound for look in test.looks[:-1]],
+        confidence=1 - 2 * test.alpha,
     )
     unit = math.copysign(1 / math.sqrt(state.max_information), z)
     low, high = sorted(unit * drift for drift in result.interval)

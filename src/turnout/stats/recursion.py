@@ -26,6 +26,8 @@ import numpy as np
 from scipy import optimize, special
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     Vector = NDArray[np.float64]
@@ -55,6 +57,10 @@ class _Grid:
     fraction: float
     nodes: Vector
     mass: Vector
+
+
+#: Where every walk begins.
+_START = _Grid(0.0, np.zeros(1), np.ones(1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +115,9 @@ class Step:
     fraction: float
     _origin: _Grid | None
 
-    def above(self, bound: float, *, drift: float = 0.0) -> float:
+    def above(self, bound: float) -> float:
         """The probability of having continued so far and now lying above the bound."""
-        return self._beyond(bound, 1.0, drift)
+        return self._beyond(bound, 1.0)
 
     def below(self, bound: float) -> float:
         return self._beyond(bound, -1.0)
@@ -127,18 +133,17 @@ class Step:
         """Continue between these bounds only."""
         return Walk(self.fraction, low, high, self._origin)
 
-    def _beyond(self, bound: float, sign: float, drift: float = 0.0) -> float:
-        if self._origin is None:
-            return float(special.ndtr(sign * (drift * math.sqrt(self.fraction) - bound)))
-        origin = self._origin
+    def _beyond(self, bound: float, sign: float) -> float:
+        ahead, origin = self._ahead(bound)
+        return float(special.ndtr(sign * ahead) @ origin.mass)
+
+    def _ahead(self, bound: float) -> tuple[Vector, _Grid]:
+        """How far above the bound the walk is expected from each node that it comes from, in
+        standard deviations of the way from there."""
+        origin = self._origin or _START
         increment = self.fraction - origin.fraction
         to, source = math.sqrt(self.fraction / increment), math.sqrt(origin.fraction / increment)
-        ahead, mass = source * origin.nodes - to * bound, origin.mass
-        if drift:
-            ahead = ahead + drift * math.sqrt(increment)
-            trend = drift * math.sqrt(origin.fraction)
-            mass = mass * np.exp(np.minimum(trend * (origin.nodes - trend / 2), _LARGEST_LOG))
-        return float(special.ndtr(sign * ahead) @ mass)
+        return source * origin.nodes - to * bound, origin
 
     def _bound(self, probability: float, sign: float) -> float:
         if probability < _NOTHING:
@@ -151,6 +156,49 @@ class Step:
 
         # On the log scale a bound far out has the digits of one nearby.
         return float(optimize.brentq(excess, -FARTHEST, FARTHEST, xtol=1e-12))
+
+
+@dataclass(frozen=True, slots=True)
+class Crossings:
+    """Every way to lie above a bound at some look, to be weighed under one drift after another.
+
+    For each node from which a bound is in reach: how far ahead of it the walk is expected, the
+    root of the increment, the node's z√t and t, and the probability that it stands for.
+    """
+
+    ahead: Vector
+    reach: Vector
+    place: Vector
+    fraction: Vector
+    mass: Vector
+
+    @classmethod
+    def of(cls, steps: Iterable[tuple[Step, float]], *, drift: float) -> Crossings:
+        """At each look above this bound, having come past those of the earlier looks; for drifts
+        up to this one, which says how far below a bound nodes still matter."""
+        parts = [_crossing(step, bound, drift) for step, bound in steps if math.isfinite(bound)]
+        return cls(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def probability(self, drift: float) -> float:
+        likelihood = drift * self.place - drift * drift / 2 * self.fraction
+        mass = self.mass * np.exp(np.minimum(likelihood, _LARGEST_LOG))
+        return float(special.ndtr(self.ahead + drift * self.reach) @ mass)
+
+
+def _crossing(
+    step: Step, bound: float, drift: float
+) -> tuple[Vector, Vector, Vector, Vector, Vector]:
+    ahead, origin = step._ahead(bound)  # noqa: SLF001  (of this module)
+    reach = math.sqrt(step.fraction - origin.fraction)
+    near = ahead > -_REACH - max(0.0, drift) * reach
+    ahead, nodes, mass = ahead[near], origin.nodes[near], origin.mass[near]
+    return (
+        ahead,
+        np.full_like(ahead, reach),
+        nodes * math.sqrt(origin.fraction),
+        np.full_like(ahead, origin.fraction),
+        mass,
+    )
 
 
 def _within_reach(sources: Vector, targets: Vector, share: float) -> slice:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from turnout.stats.recursion import Walk
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from turnout.stats.recursion import Step
     from turnout.stats.spending import Spending
 
 #: A look that adds less information than this is the look before, seen again.
@@ -46,11 +48,15 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequentialTest:
-    """A test under way: each look costs one step, however many there were before."""
+    """A test under way: each look costs one step, however many there were before.
+
+    `steps` are those of the walk, one for each look, for what is claimed once the test stops.
+    """
 
     alpha: float
     spending: Spending
     looks: tuple[Look, ...] = ()
+    steps: tuple[Step, ...] = field(default=(), repr=False, compare=False)
     _walk: Walk = field(default_factory=Walk, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -62,8 +68,8 @@ class SequentialTest:
         test = cls(alpha=alpha, spending=spending)
         for look in looks:
             high = math.inf if look.bound is None else look.bound
-            walk = test._walk.step(look.fraction).stop(high=high)
-            test = replace(test, looks=(*test.looks, look), _walk=walk)
+            step = test._walk.step(look.fraction)
+            test = test._stepped(look, step, high)
         return test
 
     def look(
@@ -90,7 +96,15 @@ class SequentialTest:
             bound=bound if math.isfinite(bound) else None,
             spent=max(spent, before),
         )
-        return replace(self, looks=(*self.looks, look), _walk=step.stop(high=bound))
+        return self._stepped(look, step, bound)
+
+    def _stepped(self, look: Look, step: Step, high: float) -> SequentialTest:
+        return replace(
+            self,
+            looks=(*self.looks, look),
+            steps=(*self.steps, step),
+            _walk=step.stop(high=high),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,19 +315,25 @@ def least_beta(
     require_nonnegative(drift=drift)
     uppers = boundaries(fractions, alpha=alpha, spending=spending, final=True)
 
-    def lacking(log_beta: float) -> float:
-        return _futility(
-            fractions, uppers, beta=math.exp(log_beta), futility=futility, drift=drift
-        )[1] / math.exp(log_beta)
+    @cache
+    def lacking(score: float) -> float:
+        """Both betas as normal scores, of which one hardly depends on the other."""
+        beta = float(special.ndtr(score))
+        excess = _futility(fractions, uppers, beta=beta, futility=futility, drift=drift)[1]
+        return float(special.ndtri(min(beta + excess, _MOST_BETA))) - score
 
-    low, high = math.log(_LEAST_BETA), math.log1p(-alpha)
+    # No test misses less than a single look does.
+    single = -float(special.ndtri(alpha)) - drift
+    low = max(float(special.ndtri(_LEAST_BETA)), single)
+    high = -float(special.ndtri(alpha))
     if lacking(low) <= 0 or lacking(high) >= 0:
-        return math.exp(low if lacking(low) <= 0 else high)
-    return math.exp(optimize.brentq(lacking, low, high, xtol=1e-6))
+        return float(special.ndtr(low if lacking(low) <= 0 else high))
+    return float(special.ndtr(optimize.brentq(lacking, low, high, xtol=1e-7)))
 
 
 #: Below this no design is worth telling from another.
 _LEAST_BETA = 1e-12
+_MOST_BETA = 1 - _LEAST_BETA
 
 
 def _require_schedule(fractions: Sequence[float]) -> None:

@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING
 from scipy import optimize
 
 from turnout.stats.arguments import BadArgument, require_between, require_finite
-from turnout.stats.recursion import Walk
+from turnout.stats.recursion import Crossings, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from turnout.stats.recursion import Step
+
+
+#: Standard deviations above the trend, where no interval ends.
+_FARTHEST_END = 9.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,17 +48,24 @@ def stopped(
     `upper` and `lower` are the bounds of the looks before it. Lower bounds that nobody keeps to
     are left out.
     """
-    require_finite(z=z)
-    require_between(0, 1, confidence=confidence)
     if len(upper) != len(fractions) - 1:
         raise BadArgument("upper", f"must have a bound for each of {len(fractions) - 1} looks")
+    return claimed(z, _steps(fractions, upper, lower), upper, confidence=confidence)
+
+
+def claimed(
+    z: float, steps: Sequence[Step], upper: Sequence[float], *, confidence: float
+) -> Stopped:
+    """The same of a walk that has been taken: its last step saw z, the earlier ones have bounds."""
+    require_finite(z=z)
+    require_between(0, 1, confidence=confidence)
+    unit = 1 / math.sqrt(steps[-1].fraction)
+    tail, trend = (1 - confidence) / 2, unit * z
     # One walk without drift serves them all.
-    steps = _steps(z, fractions, upper, lower)
-
-    def as_extreme(drift: float) -> float:
-        return math.fsum(step.above(high, drift=drift) for step, high in steps)
-
-    tail, trend = (1 - confidence) / 2, z / math.sqrt(fractions[-1])
+    crossings = Crossings.of(
+        zip(steps, [*upper, z], strict=True), drift=trend + _FARTHEST_END * unit
+    )
+    as_extreme = crossings.probability
     return Stopped(
         p_value=as_extreme(0.0),
         drift=_drift_at(0.5, as_extreme, trend),
@@ -76,14 +87,11 @@ def _drift_at(probability: float, as_extreme: Callable[[float], float], near: fl
 
 
 def _steps(
-    z: float, fractions: Sequence[float], upper: Sequence[float], lower: Sequence[float] | None
-) -> list[tuple[Step, float]]:
-    """The looks that could stop, with their upper bounds, and the last one with what it saw."""
+    fractions: Sequence[float], upper: Sequence[float], lower: Sequence[float] | None
+) -> list[Step]:
     steps, walk = [], Walk()
     floor = [-math.inf] * len(upper) if lower is None else lower
     for fraction, low, high in zip(fractions, floor, upper, strict=False):
-        if math.isfinite(low) or math.isfinite(high):
-            step = walk.step(fraction)
-            steps.append((step, high))
-            walk = step.stop(low=low, high=high)
-    return [*steps, (walk.step(fractions[-1]), z)]
+        steps.append(walk.step(fraction))
+        walk = steps[-1].stop(low=low, high=high)
+    return [*steps, walk.step(fractions[-1])]
