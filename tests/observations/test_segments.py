@@ -133,6 +133,19 @@ async def test_outcomes_belong_to_the_segment_of_their_unit(session: AsyncSessio
     assert [arm.x for arm in revenue["FR"].values()] == [5]
 
 
+async def test_outcomes_far_from_zero_keep_their_spread(session: AsyncSession, split: Split):
+    values = [1e9 + 0.125, 1e9 + 0.25, 1e9 + 0.75]
+    told = [{"metric": "finished_at", "value": value} for value in values]
+    await record(session, split, *(row(split, "DE", outcome=outcome) for outcome in told))
+    await commands.fold(session, now=NOON)
+
+    [totals] = (await cut(session, split, "finished_at"))["DE"].values()
+
+    assert totals == UnitTotals(
+        units=3, n=3, n2=3, x=0.375, x2=0.125**2 + 0.5**2, xn=0.375, pivot=1e9 + 0.25
+    )
+
+
 async def test_rare_segments_are_one(session: AsyncSession, split: Split):
     often = [row(split, f"often {n}") for n in range(MOST_SEGMENTS)] * 2
     rows = [told | {"prediction_id": f"q{n}"} for n, told in enumerate(often)]

@@ -66,7 +66,8 @@ _OUTCOMES: Final = _statement(
     f"""
         SELECT segment, version_id, told.n, told.x
         FROM exposed JOIN (
-            SELECT unit, alone, version_id, count(*) AS n, sum(value) AS x
+            SELECT unit, alone, version_id, count(*) AS n,
+                sum(value - CAST(:pivot AS float8)) AS x
             FROM (
                 SELECT {_UNIT}, value FROM outcome
                 WHERE {_OF_SPLIT} AND metric = :metric AND value IS NOT NULL LIMIT :most
@@ -74,6 +75,13 @@ _OUTCOMES: Final = _statement(
             GROUP BY unit, alone, version_id
         ) AS told USING (unit, alone, version_id)
     """,  # noqa: S608  (columns of ours; values are parameters)
+)
+
+_PIVOT: Final = text(
+    """
+    SELECT coalesce(max(pivot), 0) FROM arm_total
+    WHERE model_id = :model_id AND split_id = :split_id AND metric = :metric
+    """
 )
 
 
@@ -98,11 +106,15 @@ async def segments(
         "attribute": attribute,
         "most": MOST_ROWS,
     }
-    statement = _PREDICTIONS.get(recorded)
+    statement, pivot = _PREDICTIONS.get(recorded), 0.0
     if statement is None:
-        statement, asked = _OUTCOMES, asked | {"metric": recorded}
+        of_metric = {"model_id": model_id, "split_id": split_id, "metric": recorded}
+        pivot = (await session.execute(_PIVOT, of_metric)).scalar_one()
+        statement, asked = _OUTCOMES, asked | {"metric": recorded, "pivot": pivot}
     found: dict[str, dict[int, UnitTotals]] = defaultdict(dict)
     for row in await session.execute(statement, asked):
-        totals = UnitTotals(units=row.units, n=row.n, n2=row.n2, x=row.x, x2=row.x2, xn=row.xn)
+        totals = UnitTotals(
+            units=row.units, n=row.n, n2=row.n2, x=row.x, x2=row.x2, xn=row.xn, pivot=pivot
+        )
         found[row.segment][row.version_id] = totals if recorded == metric else totals.complement()
     return found
