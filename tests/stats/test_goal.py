@@ -3,7 +3,6 @@
 import json
 import math
 from dataclasses import asdict, replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,16 +10,11 @@ from pydantic import TypeAdapter
 from scipy import stats
 
 from tests.stats.arms import alike, counts, measured
-from tests.stats.designs import DEFAULT
-from tests.stats.goals import DESIGN, at, at_the_end, looks, raised, rates
+from tests.stats.goals import DESIGN, at, at_the_end, looks, rates
 from turnout.stats.arguments import BadArgument
-from turnout.stats.effect import Stratum, effect
+from turnout.stats.effect import Stratum
 from turnout.stats.goal import GoalDesign, GoalState, GoalStatus, look, refresh
-from turnout.stats.goal_bounds import beta_for
-from turnout.stats.sequential import boundaries, exit_probabilities
 from turnout.stats.totals import UnitTotals
-
-FIFTHS = [0.2, 0.4, 0.6, 0.8, 1.0]
 
 
 class TestStatus:
@@ -159,174 +153,6 @@ class TestWhatCounts:
         state, _ = looks([at(0.4, 0.10, 0.12)])
 
         assert looks([[]], state=state)[1].status is GoalStatus.WIN
-
-
-class TestBounds:
-    def test_they_are_those_of_the_schedule(self) -> None:
-        state, _ = looks(at(share, 0.10, 0.1075) for share in FIFTHS)
-        # The pooled rate is all but the same at every look, so units are information.
-        expected = boundaries(FIFTHS, alpha=0.025, spending=DEFAULT)
-
-        assert [look.bound for look in state.looks] == pytest.approx(expected, abs=2e-4)
-        assert [look.spent for look in state.looks] == pytest.approx(
-            [DEFAULT.spent(share, 0.025) for share in FIFTHS]
-        )
-
-    def test_win_and_harm_together_err_no_more_than_both(self) -> None:
-        state, _ = looks(at(share, 0.10, 0.1075) for share in FIFTHS)
-        upper = [look.bound for look in state.looks if look.bound is not None]
-        fractions = [look.information for look in state.looks]
-        exits = exit_probabilities(fractions, upper, [-bound for bound in upper], 0.0)
-
-        assert sum(exits.upper) <= 0.025
-        assert sum(exits.lower) == pytest.approx(0.025, abs=2e-5)
-
-    def test_the_futility_bound_meets_the_other_at_the_end(self) -> None:
-        state, _ = looks(at(step / 20, 0.10, 0.1066) for step in range(1, 21))
-        last = state.looks[-1]
-
-        assert last.bound is not None
-        assert last.futility_bound == pytest.approx(last.bound, abs=0.02)
-        assert state.looks[1].futility_bound is None
-        assert state.looks[2].futility_bound is not None
-
-    def test_beta_is_what_the_units_leave(self) -> None:
-        """Power of 77.3 %, found by simulation, at the drift that a single look needs for 80 %."""
-        drift = stats.norm.isf(0.025) + stats.norm.isf(0.2)
-
-        assert beta_for(0.2, alpha=0.025, drift=drift) == pytest.approx(1 - 0.773, abs=5e-3)
-        assert beta_for(0.2, alpha=0.025, drift=10.0) == 0.2
-        assert beta_for(0.2, alpha=0.025, drift=0.01) == 0.9
-
-    def test_a_last_look_before_all_the_units_spends_the_rest(self) -> None:
-        state, _ = looks([at(0.3, 0.10, 0.11)])
-        after, finding = at_the_end(at(0.5, 0.10, 0.115), state=state)
-
-        assert finding.spent == 0.025
-        assert finding.bound == pytest.approx(
-            boundaries([0.3, 0.5], alpha=0.025, spending=DEFAULT, final=True)[-1], abs=5e-3
-        )
-        assert after.ended
-
-    def test_a_last_look_at_the_same_data_is_that_look_with_all_that_is_left(self) -> None:
-        state, _ = looks([at(0.3, 0.10, 0.11), at(0.5, 0.10, 0.11)])
-        after, finding = at_the_end(at(0.5, 0.10, 0.11), state=state)
-
-        assert len(after.looks) == 2
-        assert (finding.spent, finding.counted) == (0.025, True)
-        assert after.looks[1].bound == pytest.approx(
-            boundaries([0.3, 0.5], alpha=0.025, spending=DEFAULT, final=True)[-1], abs=5e-3
-        )
-
-    def test_more_units_than_planned_keep_their_true_correlation(self) -> None:
-        state, _ = looks([at(0.5, 0.10, 0.107)])
-        _, finding = looks([at(1.4, 0.10, 0.107)], state=state)
-
-        assert finding.spent == 0.025
-        assert finding.bound == pytest.approx(
-            boundaries([0.5, 1.4], alpha=0.025, spending=DEFAULT)[-1], abs=5e-3
-        )
-
-    def test_a_base_rate_that_moves_changes_the_correlations_and_not_the_spending(self) -> None:
-        early = Stratum(control=counts(148, of=2_960), treatment=counts(160, of=2_960))
-        late = Stratum(control=counts(1_500, of=5_000), treatment=counts(1_560, of=5_000))
-        state, _ = looks([[early], [early, late]])
-        first, second = state.looks
-
-        assert second.spent == pytest.approx(DEFAULT.spent(7_960 / 14_800, 0.025))
-        assert second.information / second.fraction < 0.6 * first.information / first.fraction
-
-    def test_another_treatments_win_raises_the_level_of_all_looks(self) -> None:
-        history = [at(0.25, 0.10, 0.108), at(0.5, 0.10, 0.113)]
-        state, before = looks(history)
-        assert before.status is GoalStatus.CONTINUE
-
-        after, finding = looks(history[1:], raised(), state)
-        assert (finding.counted, finding.status, len(after.looks)) == (True, GoalStatus.WIN, 2)
-        assert finding.bound == pytest.approx(
-            boundaries([0.25, 0.5], alpha=0.05, spending=DEFAULT)[-1], abs=5e-3
-        )
-
-    def test_so_it_does_for_a_test_that_had_ended_without_a_finding(self) -> None:
-        """On what it had seen then; data that came later do not count."""
-        state, before = at_the_end(at(1.0, 0.10, 0.1064))
-        assert before.status is GoalStatus.FUTILE
-
-        after, finding = looks([at(1.2, 0.10, 0.10)], raised(), state)
-        assert (finding.status, finding.counted) == (GoalStatus.WIN, True)
-        assert after.looks[-1].z == state.looks[-1].z
-        assert looks([at(1.3, 0.10, 0.10)], raised(), after)[0] is after
-        assert looks([at(1.3, 0.10, 0.20)], DESIGN, state)[0] is state
-
-    def test_a_test_that_has_found_harm_is_not_looked_at_again(self) -> None:
-        state, _ = looks([at(0.4, 0.10, 0.08)])
-
-        assert looks([at(0.5, 0.10, 0.12)], raised(), state)[0] is state
-
-
-class TestWhatIsClaimed:
-    def test_while_running_the_p_value_may_be_read_at_every_look(self) -> None:
-        findings = []
-        state = GoalState()
-        for share, rate in [(0.1, 0.102), (0.2, 0.112), (0.3, 0.104), (0.35, 0.101)]:
-            state, finding = looks([at(share, 0.10, rate)], state=state)
-            findings.append(finding)
-        p_values = [finding.p_value for finding in findings if finding.p_value is not None]
-
-        assert {finding.p_kind for finding in findings} == {"anytime"}
-        assert all(later <= earlier for earlier, later in pairwise(p_values))
-        assert len(p_values) == 4
-
-    def test_a_single_look_claims_what_it_shows(self) -> None:
-        _, finding = at_the_end(at(1.0, 0.10, 0.11))
-        found = effect(at(1.0, 0.10, 0.11), proportion=True)
-        assert found is not None
-
-        assert finding.p_kind == "stage-wise"
-        assert finding.p_value == pytest.approx(2 * stats.norm.sf(found.statistic), rel=1e-9)
-        assert finding.estimate == pytest.approx(found.value, rel=1e-9)
-
-    @pytest.mark.parametrize(("rate", "side"), [(0.112, 1.0), (0.088, -1.0)])
-    def test_an_early_finding_is_marked_down(self, rate: float, side: float) -> None:
-        state, finding = looks(at(share, 0.10, rate) for share in (0.2, 0.4, 0.6))
-        low, high = finding.estimate_interval
-        assert finding.estimate is not None
-        assert finding.effect is not None
-        assert finding.p_value is not None
-        assert low is not None
-        assert high is not None
-
-        assert state.ended
-        assert 0 < side * finding.estimate < side * finding.effect
-        assert low < finding.estimate < high
-        assert (low > 0 or high < 0) == (finding.p_value < 0.05)
-
-    def test_what_is_futile_has_an_estimate_too(self) -> None:
-        state, finding = looks([at(0.2, 0.10, 0.10), at(0.7, 0.10, 0.10)])
-
-        assert finding.status is GoalStatus.FUTILE
-        assert finding.estimate == pytest.approx(0.0, abs=1e-5)
-        assert not state.ended
-
-    def test_the_chances_are_those_of_one_last_look(self) -> None:
-        """The formula of Lan & Wittes 1988, with the design's drift at the end."""
-        state, finding = looks([at(0.5, 0.10, 0.107)])
-        last = state.looks[-1]
-        assert state.drift is not None
-        critical = boundaries([0.5, 1.0], alpha=0.025, spending=DEFAULT)[-1]
-        mean = last.z * 0.5**0.5 + state.drift * 0.5 - critical
-        trend = last.z - critical * 0.5**0.5
-
-        assert finding.conditional_power == pytest.approx(stats.norm.cdf(mean / 0.5**0.5), abs=1e-3)
-        assert finding.predictive_power == pytest.approx(stats.norm.cdf(trend / 0.5**0.5), abs=1e-3)
-
-    def test_a_finding_says_what_was_seen(self) -> None:
-        _, finding = looks([rates(370, 380, of=3_700), rates(740, 888, of=7_400)])
-
-        assert finding.reason == (
-            "better: 12 % against the control's 10 %, +2 points (between +0.618 points and "
-            "+3.39 points), after 2 looks at 50 % of the planned units"
-        )
 
 
 class TestMeasurements:
