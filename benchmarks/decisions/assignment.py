@@ -10,12 +10,10 @@ import numpy as np
 from scipy import special
 
 from benchmarks.decisions.scenario import Matrix, Vector
-from turnout.stats.sample_ratio import THRESHOLD, sequential
+from turnout.stats.sample_ratio import CONCENTRATIONS, THRESHOLD, sequential_mixture
 
 LOOKS = 400
 USERS = 20_000
-CONCENTRATION = 1_000
-"""The product's default."""
 
 _CHI_SQUARE_BOUND = float(special.chdtri(1, THRESHOLD))
 
@@ -30,10 +28,15 @@ class Split:
     @cached_property
     def log_bayes_factor(self) -> Matrix:
         """The product's: shares around the plan against the plan itself (Lindon & Malek 2020)."""
-        prior, n = CONCENTRATION / 2, self.users
+        each = [self._log_bayes_factor(concentration) for concentration in CONCENTRATIONS]
+        factor: Matrix = np.logaddexp.reduce(each) - np.log(len(each))
+        return factor
+
+    def _log_bayes_factor(self, concentration: float) -> Matrix:
+        prior, n = concentration / 2, self.users
         only_n = (
-            special.gammaln(CONCENTRATION)
-            - special.gammaln(CONCENTRATION + n)
+            special.gammaln(concentration)
+            - special.gammaln(concentration + n)
             - 2 * special.gammaln(prior)
             + n * np.log(2)
         )
@@ -54,7 +57,7 @@ class Split:
     def log_bayes_factor_by_the_product(self, replication: int, look: int) -> float:
         first = int(self.first[replication, look])
         counts = (first, int(self.users[look]) - first)
-        found = sequential(counts, (0.5, 0.5), concentration=CONCENTRATION).statistic
+        found = sequential_mixture(counts, (0.5, 0.5)).statistic
         assert found is not None
         return found
 

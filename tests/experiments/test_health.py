@@ -54,6 +54,7 @@ def test_even_shares_are_healthy() -> None:
     [
         pytest.param(2_000, 1_900, False, id="chance"),
         pytest.param(2_500, 2_100, True, id="54 to 46"),
+        pytest.param(287, 156, True, id="65 to 35 of a few hundred"),
         pytest.param(200, 0, True, id="nobody met the treatment"),
     ],
 )

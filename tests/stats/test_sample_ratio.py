@@ -7,7 +7,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from turnout.stats.arguments import BadArgument
-from turnout.stats.sample_ratio import chi_square, sequential, sequential_stages
+from turnout.stats.sample_ratio import (
+    CONCENTRATIONS,
+    chi_square,
+    sequential,
+    sequential_mixture,
+    sequential_stages,
+)
 
 
 def test_large_counts_have_pearsons_test() -> None:
@@ -57,6 +63,22 @@ def test_weights_are_shares_of_any_whole() -> None:
     assert sequential([70, 30], [70, 30]) == sequential([70, 30], [0.7, 0.3])
 
 
+class TestMixture:
+    @given(st.integers(0, 5_000), st.integers(1, 5_000), st.floats(0.1, 0.9))
+    def test_its_bayes_factor_is_the_mean_of_both(self, a: int, b: int, w: float) -> None:
+        each = [sequential([a, b], [w, 1 - w], concentration=c).statistic for c in CONCENTRATIONS]
+        logs = [log for log in each if log is not None]
+        found = sequential_mixture([a, b], [w, 1 - w])
+
+        assert found.statistic == pytest.approx(np.logaddexp(*logs) - math.log(2), abs=1e-9)
+        assert found.p_value == pytest.approx(math.exp(min(0.0, -(found.statistic or 0.0))))
+
+    def test_a_gross_deviation_is_found_among_a_few_hundred_units(self) -> None:
+        assert not sequential([287, 156], [1, 1]).mismatch
+        assert sequential_mixture([287, 156], [1, 1]).mismatch
+        assert not sequential_mixture([240, 203], [1, 1]).mismatch
+
+
 class TestStages:
     def test_their_log_bayes_factors_add(self) -> None:
         stages = [([9_850, 150], [99, 1]), ([4_700, 5_300], [1, 1])]
@@ -96,14 +118,14 @@ class TestStages:
         assert (result.p_value, result.mismatch) == (0.0, True)
 
 
-@pytest.mark.parametrize("test", [chi_square, sequential])
+@pytest.mark.parametrize("test", [chi_square, sequential, sequential_mixture])
 def test_units_in_an_arm_without_weight_are_a_mismatch(test) -> None:
     result = test([500, 500, 1], [0.5, 0.5, 0])
 
     assert (result.p_value, result.mismatch, result.degrees_of_freedom) == (0.0, True, 1)
 
 
-@pytest.mark.parametrize("test", [chi_square, sequential])
+@pytest.mark.parametrize("test", [chi_square, sequential, sequential_mixture])
 def test_no_units_decide_nothing(test) -> None:
     result = test([0, 0], [1, 1])
 
@@ -135,7 +157,7 @@ def test_a_factor_beyond_all_numbers_is_still_one() -> None:
 def test_what_is_no_split_is_refused(
     observed: list[int], weights: list[float], argument: str
 ) -> None:
-    for test in (chi_square, sequential):
+    for test in (chi_square, sequential, sequential_mixture):
         with pytest.raises(BadArgument, match=f"^{argument} "):
             test(observed, weights)
 
@@ -149,7 +171,7 @@ def mismatches(counts: np.ndarray) -> float:
     found = 0
     for run in counts:
         found += any(
-            sequential([int(x), 200 * look - int(x)], [1, 1]).mismatch
+            sequential_mixture([int(x), 200 * look - int(x)], [1, 1]).mismatch
             for look, x in enumerate(run, start=1)
         )
     return found / len(counts)

@@ -63,10 +63,10 @@ def sample_ratio(
     plan: Plan, evidence: ExperimentEvidence, least_so_far: float | None
 ) -> SampleRatioFinding:
     # Serving requests must not wait for numpy and scipy to load.
-    from turnout.stats.sample_ratio import THRESHOLD, sequential  # noqa: PLC0415
+    from turnout.stats.sample_ratio import THRESHOLD, sequential_mixture  # noqa: PLC0415
 
     counts, planned = observed(plan, evidence), plan.weights
-    found = sequential(
+    found = sequential_mixture(
         list(counts.values()), [planned.get(version, 0) for version in counts]
     ).p_value
     known = [p_value for p_value in (found, least_so_far) if p_value is not None]
