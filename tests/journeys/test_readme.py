@@ -1,5 +1,6 @@
-"""The commands of the README and of the guide to experiments, run as they stand there."""
+"""The commands of the README and of the guides, run as they stand there."""
 
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parent.parent.parent
 # A refusal must end the script, and commands are found where this suite was installed.
 PREAMBLE = """
 set -euo pipefail
+trap 'kill $(jobs -p) 2> /dev/null || true' EXIT
 curl() { command curl --fail-with-body "$@"; }
 """
 
@@ -40,12 +42,16 @@ def follow(document: str, service: Service, folder: Path) -> str:
     return ran.stdout
 
 
-def test_the_five_minutes_of_the_readme(service: Service, api: Client, tmp_path: Path):
+def train(folder: Path) -> None:
     subprocess.run(
-        [sys.executable, ROOT / "examples" / "train.py", tmp_path / "examples" / "models"],
+        [sys.executable, ROOT / "examples" / "train.py", folder / "examples" / "models"],
         check=True,
         capture_output=True,
     )
+
+
+def test_the_five_minutes_of_the_readme(service: Service, api: Client, tmp_path: Path):
+    train(tmp_path)
     follow("README.md", service, tmp_path)
     rollouts = api.get("rollouts", params={"model": "tumor-screening"}).json()["items"]
     ended = {(rollout["candidate"], rollout["phase"]) for rollout in rollouts}
@@ -66,3 +72,46 @@ def test_the_guide_to_experiments(service: Service, api: Client, tmp_path: Path)
     assert (first["conclusion"], first["serves"]) == ("ship", "2.0.0")
     assert (second["status"], second["serves"]) == ("concluded", "2.0.0")
     assert first["recommendation"] in printed
+
+
+def test_the_guide_to_rollouts(service: Service, api: Client, tmp_path: Path):
+    train(tmp_path)
+    printed = follow("docs/guides/rollouts.md", service, tmp_path)
+    rollouts = api.get("rollouts", params={"model": "checkup", "limit": 500}).json()["items"]
+    ended = [(rollout["candidate"], rollout["phase"]) for rollout in reversed(rollouts)]
+    split = api.get("models/checkup/split").json()
+
+    assert ended == [
+        ("1.0.0", "succeeded"),
+        ("2.0.0", "succeeded"),
+        ("2.1.0", "rolled_back"),
+        ("1.0.0", "aborted"),
+        ("1.0.0", "rolled_back"),
+        ("1.0.0", "succeeded"),
+        ("2.0.0", "succeeded"),
+    ]
+    assert [variant["version"] for variant in split["variants"]] == ["2.0.0"]
+    assert "error_rate at most 0.1: harm shown: 100 % against the limit 10 %" in printed
+    assert "come out the same" in printed
+
+
+PLANS = [
+    plan
+    for block in re.findall(
+        r"```json\n(.*?)```", (ROOT / "docs/guides/rollouts.md").read_text(), re.DOTALL
+    )
+    if "candidate" in (plan := json.loads(block))
+]
+
+
+@pytest.mark.parametrize("number", range(len(PLANS)))
+def test_each_plan_of_the_guide_to_rollouts_works_as_sent(api: Client, number: int):
+    model = f"models/plan-{number}"
+    for version in ("1.0.0", "2.0.0"):
+        api.post(f"{model}/versions", json={"version": version}).raise_for_status()
+    api.post(f"{model}/rollouts", json={"candidate": "1.0.0"}).raise_for_status()
+    forecast = api.post(f"{model}/rollouts/plan", json=PLANS[number])
+    started = api.post(f"{model}/rollouts", json=PLANS[number])
+
+    assert forecast.json()["refusal"] is None
+    assert (started.status_code, started.json()["candidate"]) == (201, "2.0.0")
