@@ -122,7 +122,7 @@ def _table(
 ) -> Table:
     return Table(
         title=title,
-        head=("releases", "number", *COLUMNS),
+        head=("scenario", "releases", *COLUMNS),
         rows=[
             (
                 scenario.name,
