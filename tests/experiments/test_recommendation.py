@@ -250,7 +250,7 @@ def test_a_recommendation_says_it_in_words(
             id="just started",
         ),
         pytest.param(
-            lambda: analysed(seen(control=arm(100, 90, last_at=END)), now=END)[0],
+            lambda: analysed(seen(control=arm(8, 7, last_at=END)), now=END)[0],
             "Do not use this result: no prediction of 2.0.0 so far.",
             id="never any traffic",
         ),

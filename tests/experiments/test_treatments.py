@@ -7,18 +7,22 @@ import pytest
 from tests.experiments.trials import (
     ANOTHER,
     CONTROL,
+    DAY_2,
     END,
     TREATMENT,
     TWO,
     analysed,
     arm,
     plan,
+    running,
     seen,
     statuses,
     three,
 )
 from tests.factories import counted
+from turnout.experiments.domain import machine
 from turnout.experiments.domain.evidence import ExperimentEvidence
+from turnout.experiments.domain.machine import ConcludeOrder
 from turnout.experiments.domain.state import Conclusion
 from turnout.observations.domain.guardrails import Guardrail
 from turnout.observations.domain.metric import Goal
@@ -62,6 +66,28 @@ def test_a_winner_waits_for_those_that_may_be_better() -> None:
     assert statuses(analysis) == [GoalStatus.WIN, GoalStatus.CONTINUE]
     assert analysis.conclusion is Conclusion.KEEP_RUNNING
     assert analysis.reason.startswith("2.0.0 has won, 3.0.0 is not decided yet")
+    assert "Concluded now, 2.0.0 would be the winner." in analysis.recommendation
+
+
+def test_a_person_who_does_not_wait_has_the_winner_so_far() -> None:
+    analysis, _ = analysed(three(2_250, 2_345, 2_300), of=TWO)
+    wish = ConcludeOrder(promote_winner=True)
+    concluded = machine.conclude(TWO, running(), analysis, wish, now=DAY_2)
+
+    assert analysis.winner is None
+    assert (concluded.conclusion, concluded.winner) == (Conclusion.SHIP, TREATMENT)
+    assert concluded.serves == TREATMENT
+
+
+def test_a_winner_whose_guardrail_does_not_pass_is_not_concluded_with() -> None:
+    proof = Guardrail(metric="error_rate", max_increase=0.0001, proof="not_worse")
+    asked = plan(TREATMENT, ANOTHER, guardrails=(proof,))
+    analysis, _ = analysed(three(2_250, 2_420, 2_250), of=asked)
+    concluded = machine.conclude(asked, running(), analysis, ConcludeOrder(), now=DAY_2)
+
+    assert statuses(analysis)[0] is GoalStatus.WIN
+    assert (analysis.conclusion, analysis.winner_so_far) == (Conclusion.KEEP_RUNNING, None)
+    assert (concluded.conclusion, concluded.serves) == (Conclusion.KEEP_CONTROL, CONTROL)
 
 
 def test_a_winner_does_not_wait_for_those_it_beats() -> None:

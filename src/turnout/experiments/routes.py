@@ -216,7 +216,8 @@ async def conclude_experiment(
     now: Now,
     body: Annotated[ConcludeOrder, Body(openapi_examples=examples.CONCLUSION)] = AS_PLANNED,
 ) -> ExperimentView:
-    """Looks once more and ends with what that says; while nothing is clear, the control stays.
+    """Looks once more and ends with what that says; while nothing is clear, the control stays. A
+    treatment that has won by then is the winner, though another might yet have proved better.
 
     With `promote_winner` (or where the plan says so) the winner goes into production and gets all
     traffic; otherwise the control does. Asking for it is refused where there is no winner.

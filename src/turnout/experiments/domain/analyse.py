@@ -102,6 +102,7 @@ def _analysis(
         status=status,
         conclusion=judgement.conclusion,
         winner=judgement.winner,
+        winner_so_far=judgement.winner_so_far,
         tie=judgement.tie,
         recommendation=recommend(account),
         reason=judgement.reason,

@@ -46,7 +46,9 @@ class Remaining:
 class Analysis:
     """All that is known of an experiment at one moment; never changed afterwards.
 
-    `conclusion` is what follows from it now, and `winner` the treatment to ship, if one is.
+    `conclusion` is what follows from it now, and `winner` the treatment to ship, if one is. While
+    it is worth waiting, because another treatment may prove better or a guardrail of a better one
+    may pass, `winner_so_far` is the one that a person who concludes now would ship.
     The figures on the goal (`p_value` to `practical_significance`) are those of the `leader`, and
     `comparisons` has them for each treatment. The effect is treatment minus control, in the
     metric's unit. A p-value of kind `anytime` may be read at every look; one of kind `stage-wise`
@@ -58,6 +60,7 @@ class Analysis:
     status: Status
     conclusion: Conclusion
     winner: str | None
+    winner_so_far: str | None
     tie: bool
     recommendation: str
     reason: str

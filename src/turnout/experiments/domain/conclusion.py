@@ -19,12 +19,13 @@ from turnout.stats.verdict import Verdict
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """`leader` is the treatment that it is about; `tie`, that it was not shown to be better than
-    the other winners."""
+    the other winners. `winner_so_far` would be shipped if nothing were waited for any more."""
 
     conclusion: Conclusion
     reason: str
     leader: str
     winner: str | None = None
+    winner_so_far: str | None = None
     tie: bool = False
 
 
@@ -142,7 +143,8 @@ def _goal(findings: Findings) -> Judgement:
     winners = findings.winners
     waiting = () if findings.over else _open(findings, winners)
     if waiting:
-        return _judged(findings, Conclusion.KEEP_RUNNING, _waits_for(findings, waiting))
+        running = _judged(findings, Conclusion.KEEP_RUNNING, _waits_for(findings, waiting))
+        return replace(running, winner_so_far=_best(findings)[0])
     if winners:
         return _ship(findings, winners)
     if all(found.finding.status is GoalStatus.FUTILE for found in findings.comparisons):
@@ -180,24 +182,32 @@ def _said(findings: Findings, comparison: Comparison) -> str:
 
 def _ship(findings: Findings, winners: Sequence[Comparison]) -> Judgement:
     """Ship the best winner, once all its guardrails pass; at the end, the best whose do."""
-    passing = [found for found in winners if findings.withheld(found) is None]
-    if passing != list(winners) and (not findings.over or not passing):
-        held = next(found for found in map(findings.withheld, winners) if found is not None)
-        return _judged(
-            findings,
-            Conclusion.KEEP_CONTROL if findings.over else Conclusion.KEEP_RUNNING,
-            f"{held.version} has won, but {held.guardrail} does not pass: {held.finding.reason}",
-        )
-    best, tie = passing[0], False
-    if len(passing) > 1 and not findings.beats(best, passing[1]):
-        best, tie = max(passing, key=findings.least_gain), True
+    best, tie = _best(findings)
+    held = next(filter(None, map(findings.withheld, winners)), None)
+    if best is None or (held is not None and not findings.over):
+        assert held is not None
+        reason = f"{held.version} has won, but {held.guardrail} does not pass"
+        conclusion = Conclusion.KEEP_CONTROL if findings.over else Conclusion.KEEP_RUNNING
+        judged = _judged(findings, conclusion, f"{reason}: {held.finding.reason}")
+        return replace(judged, winner_so_far=best)
     return Judgement(
         conclusion=Conclusion.SHIP,
-        reason=_said(findings, best),
-        leader=best.version,
-        winner=best.version,
+        reason=_said(findings, findings.comparison(best)),
+        leader=best,
+        winner=best,
+        winner_so_far=best,
         tie=tie,
     )
+
+
+def _best(findings: Findings) -> tuple[str | None, bool]:
+    """The best winner whose guardrails pass, and whether it is a tie with the next one."""
+    passing = [found for found in findings.winners if findings.withheld(found) is None]
+    if not passing:
+        return None, False
+    if len(passing) > 1 and not findings.beats(passing[0], passing[1]):
+        return max(passing, key=findings.least_gain).version, True
+    return passing[0].version, False
 
 
 def _judged(findings: Findings, conclusion: Conclusion, reason: str) -> Judgement:

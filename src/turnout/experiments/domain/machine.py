@@ -186,10 +186,13 @@ def stop(plan: Plan, progress: Progress, order: Order, *, now: datetime) -> Tran
 def conclude(
     plan: Plan, progress: Progress, analysis: Analysis, order: ConcludeOrder, *, now: datetime
 ) -> Transition:
-    """End with what the newest analysis says; where it is not sure yet, the control stays."""
+    """End with what the newest analysis says, without waiting for what may prove better still.
+
+    Where nothing has won yet, the control stays.
+    """
     check_live(progress)
     promote = plan.promote_winner if order.promote_winner is None else order.promote_winner
-    if order.promote_winner and analysis.winner is None:
+    if order.promote_winner and analysis.winner_so_far is None:
         raise NoWinner(progress, analysis)
     reason = order.reason or f"concluded by hand: {analysis.reason}"
     return _conclude(plan, progress, analysis, reason, promote=promote, now=now)
@@ -243,13 +246,14 @@ def _conclude(
     promote: bool,
     now: datetime,
 ) -> Transition:
-    undecided = analysis.conclusion is Conclusion.KEEP_RUNNING
-    winner = analysis.winner
+    winner, conclusion = analysis.winner_so_far, analysis.conclusion
+    if conclusion is Conclusion.KEEP_RUNNING:
+        conclusion = Conclusion.KEEP_CONTROL if winner is None else Conclusion.SHIP
     return Transition(
         event=Event.CONCLUDED,
         progress=progress.stopped(Status.CONCLUDED, now),
         reason=reason,
-        conclusion=Conclusion.KEEP_CONTROL if undecided else analysis.conclusion,
+        conclusion=conclusion,
         winner=winner,
         serves=winner if winner is not None and promote else plan.control,
     )

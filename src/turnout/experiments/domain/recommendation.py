@@ -188,6 +188,8 @@ def _keep_running(account: Account) -> Iterator[str]:
             f"{lead}: {names} did better than the control {findings.plan.control}, and another"
             f" treatment may still do better than that."
         )
+        if account.judgement.winner_so_far is not None:
+            yield f"Concluded now, {account.judgement.winner_so_far} would be the winner."
         yield from sentences.result(account)
         yield sentences.rests_on(account)
         yield from _other_treatments(account)
