@@ -12,6 +12,7 @@ from turnout.db import transaction
 from turnout.experiments.commands.create import KeyTaken, NotDeletable, delete_draft
 from turnout.experiments.commands.start import (
     CannotConclude,
+    ControlDoesNotAnswer,
     ExperimentUnderWay,
     NothingToPlanBy,
 )
@@ -239,6 +240,25 @@ async def test_while_a_rollout_runs_no_experiment_starts(driver: Driver) -> None
 
     with pytest.raises(SplitOwned, match=f"rollout {rollout_id} decides .* finish it first"):
         await driver.start(experiment_id)
+
+
+async def test_a_control_that_does_not_answer_is_refused(driver: Driver) -> None:
+    """All traffic of what answers would go to it, and stay there."""
+    await driver.register("1.0.0", "2.0.0", "3.0.0")
+    await driver.split_by_hand({"3.0.0": 10_000})
+    experiment_id = await driver.create()
+
+    with pytest.raises(ControlDoesNotAnswer, match="does not answer now, 3.0.0 would"):
+        await driver.start(experiment_id)
+    assert await driver.shares() == {"3.0.0": 100}
+
+
+async def test_a_rollout_that_names_no_baseline_is_told_of_the_experiment(driver: Driver) -> None:
+    await driver.under_way()
+    await driver.register("3.0.0")
+
+    with pytest.raises(SplitOwned, match="stop or conclude it first"):
+        await driver.roll_out("3.0.0")
 
 
 async def test_a_resumed_experiment_goes_on_with_the_same_units(driver: Driver) -> None:

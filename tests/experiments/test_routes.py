@@ -127,7 +127,7 @@ async def test_pause_resume_stop(client: AsyncClient, driver: Driver) -> None:
     assert (resumed["status"], resumed["pause"]) == ("running", None)
     assert (stopped["status"], stopped["conclusion"]) == ("stopped", None)
     assert (stopped["reason"], stopped["serves"]) == ("wrong goal", "1.0.0")
-    assert stopped["waiting_for"] is None
+    assert (stopped["waiting_for"], stopped["recommendation"]) == (None, None)
     assert (late.status_code, late.json()["experiment_status"]) == (409, "stopped")
 
 

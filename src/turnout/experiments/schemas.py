@@ -169,7 +169,7 @@ def _view(
         winner=step.winner,
         serves=step.serves,
         reason=step.reason,
-        recommendation=None if analysis is None else analysis.recommendation,
+        recommendation=_recommendation(progress.status, analysis),
         waiting_for=_waiting_for(experiment, analysis, now),
         pause=progress.pause,
         plan=plan,
@@ -182,6 +182,11 @@ def _view(
         ends_at=progress.ends(plan.max_duration),
         finished_at=experiment.finished_at,
     )
+
+
+def _recommendation(status: Status, analysis: Analysis | None) -> str | None:
+    """An experiment that was stopped is not to be gone on with, whatever its last analysis said."""
+    return None if analysis is None or status is Status.STOPPED else analysis.recommendation
 
 
 def _waiting_for(experiment: Experiment, analysis: Analysis | None, now: datetime) -> str | None:

@@ -18,6 +18,8 @@ from turnout.experiments.domain.planner import forecast, settle
 from turnout.experiments.domain.words import about
 from turnout.experiments.past import past
 from turnout.experiments.tables import Experiment
+from turnout.traffic import queries as traffic
+from turnout.traffic.domain.split import Owner, OwnerKind, Split, check_owner
 
 LOCK: Final = 0x6578
 """Keeps this slice's advisory locks apart from other uses of them in the same database."""
@@ -58,6 +60,18 @@ class CannotConclude(Conflict):
         )
 
 
+class ControlDoesNotAnswer(Conflict):
+    def __init__(self, plan: Plan, split: Split) -> None:
+        answering = [variant.version for variant in split.serving if variant.weight]
+        super().__init__(
+            f"the control {plan.control} does not answer now, {' and '.join(answering)} would"
+            f" lose all traffic to this experiment: name the version that answers as the control,"
+            f" or give {plan.control} the traffic first",
+            control=plan.control,
+            answering=answering,
+        )
+
+
 def _ways(found: Forecast) -> str:
     ways = []
     if found.ways and found.ways.minimum_detectable_effect is not None:
@@ -74,8 +88,9 @@ async def start(
 ) -> Experiment:
     """Settle the sample size, lock the plan and put its split in force.
 
-    Refused while another experiment or a rollout decides where the model's traffic goes, and for
-    a plan that leaves its size open and could not be concluded at the model's pace.
+    Refused while another experiment or a rollout decides where the model's traffic goes, for a
+    control other than what answers now, and for a plan that leaves its size open and could not be
+    concluded at the model's pace.
     """
     experiment = await queries.locked(session, experiment_id)
     machine.check_draft(experiment.progress)
@@ -83,10 +98,22 @@ async def start(
     if (live := await queries.live(session, experiment.model_id)) is not None:
         raise ExperimentUnderWay(live)
     plan = experiment.plan
+    await _check_traffic(session, experiment)
     target = plan.target_sample_size or await _size(session, experiment, now)
     transition = machine.start(plan, experiment.progress, order, target_sample_size=target, now=now)
     await apply(session, experiment, transition, None, actor=actor, now=now)
     return experiment
+
+
+async def _check_traffic(session: AsyncSession, experiment: Experiment) -> None:
+    """An experiment takes a share from what answers, and gives it back; it replaces nothing."""
+    split = await traffic.active_split(session, experiment.model_id)
+    check_owner(split, Owner(kind=OwnerKind.EXPERIMENT, id=str(experiment.id)))
+    if split is None:
+        return
+    answering = {variant.version for variant in split.serving if variant.weight}
+    if experiment.plan.control not in answering:
+        raise ControlDoesNotAnswer(experiment.plan, split)
 
 
 async def _size(session: AsyncSession, experiment: Experiment, now: datetime) -> int:

@@ -29,7 +29,8 @@ from turnout.rollouts.domain.plan import START_APPROVAL, Launch, OnConflict, Pla
 from turnout.rollouts.domain.progress import Progress
 from turnout.rollouts.domain.transitions import Event, Transition
 from turnout.rollouts.tables import Rollout
-from turnout.traffic.domain.split import check_servable
+from turnout.traffic import queries as traffic
+from turnout.traffic.domain.split import Owner, OwnerKind, check_owner, check_servable
 
 LOCK: Final = 0x726F
 """Keeps this slice's advisory locks apart from other uses of them in the same database."""
@@ -100,6 +101,8 @@ async def begin(
         return None
     if (quarantine := await queries.quarantine(session, candidate.id)) is not None:
         raise Quarantined(candidate, quarantine)
+    owner = Owner(kind=OwnerKind.ROLLOUT, id=str(rollout.id))
+    check_owner(await traffic.active_split(session, model.id), owner)
     baseline = await _baseline(session, model, rollout.baseline_id)
     if baseline is not None and baseline.id == candidate.id:
         raise CandidateIsBaseline(candidate)
