@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from benchmarks import (
+    analyses,
     decision_quality,
     detection,
     folding,
@@ -22,6 +23,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Result | Table]]] = {
     "ingestion": ingestion.measure,
     "folding": folding.measure,
     "ticks": ticks.measure,
+    "analyses": analyses.measure,
     "replicas": replicas.measure,
     "detection": detection.measure,
     "startup": startup.measure,
