@@ -16,7 +16,6 @@ from turnout.stats.spending import (
     LanDeMetsOBrienFleming,
     Spending,
 )
-from turnout.stats.totals import UnitTotals
 
 _OBF, _LINEAR = LanDeMetsOBrienFleming(), KimDeMets(1)
 
@@ -111,17 +110,3 @@ def raw_sums() -> list[tuple[int, float, float]]:
         (len(values), sum(values), sum(value * value for value in values))
         for values, _, _ in NUMACC.values()
     ]
-
-
-def totals_accuracy() -> float:
-    """The worst relative error of a standard deviation from what the fold stores of a metric."""
-    deviations = [deviation for _, _, deviation in NUMACC.values()]
-    return max(
-        abs(_deviation(sums) / true - 1) for sums, true in zip(raw_sums(), deviations, strict=True)
-    )
-
-
-def _deviation(sums: tuple[int, float, float]) -> float:
-    n, x, x2 = sums
-    totals = UnitTotals(units=n, n=n, n2=n, x=x, x2=x2, xn=x)
-    return math.sqrt(max(0.0, totals.x2 - totals.x**2 / totals.n) / (n - 1))
