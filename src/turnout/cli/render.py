@@ -151,7 +151,8 @@ def story(rollout: Json, history: Sequence[Json]) -> RenderableType:
     filled = round(BAR * rollout["weight"] / 100)
     bar = Text("█" * filled, style="cyan") + Text("░" * (BAR - filled), style="dim")
     parts: list[RenderableType] = [line(rollout), bar + Text(f" {rollout['weight']:g} %")]
-    if ends := rollout["stage"]["ends_at"]:
+    ends = rollout["stage"]["ends_at"]
+    if ends and rollout["phase"] != "awaiting_approval":
         parts.append(f"this stage ends at {when(ends)} at the earliest")
     if rollout["waiting_for"]:
         parts.append(f"waits: {rollout['waiting_for']}")
@@ -209,7 +210,7 @@ def _limit(guardrail: Json) -> str:
         limit += f" where {segment['attribute']} = {' or '.join(segment['values'])}"
     if guardrail["maturity"]:
         limit += f" at age {guardrail['maturity']}"
-    return limit
+    return f"{limit} (dry run)" if guardrail["dry_run"] else limit
 
 
 def _figure(value: float | None) -> str:

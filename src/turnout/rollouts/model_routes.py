@@ -22,7 +22,7 @@ Named = Annotated[str, Path(examples=["fraud-detection"])]
 
 @router.get(
     "/models/{model}/freeze-windows",
-    summary="When rollouts hold",
+    summary="Freeze windows: when rollouts hold",
     responses=problems(ModelNotFound),
 )
 async def show_freeze_windows(model: Named, session: Session) -> FreezeWindows:
@@ -33,7 +33,7 @@ async def show_freeze_windows(model: Named, session: Session) -> FreezeWindows:
 
 @router.put(
     "/models/{model}/freeze-windows",
-    summary="Set when rollouts hold",
+    summary="Set the freeze windows",
     responses=problems(ModelNotFound),
 )
 async def replace_freeze_windows(

@@ -36,7 +36,7 @@ OF_EVERY_PREDICTION: Final = frozenset({"error_rate", "success_rate", "latency_m
 
 @router.post(
     "/models/{model}/rollouts/plan",
-    summary="How long, how much is seen, can it conclude?",
+    summary="Ask before a start: how long, and can it conclude?",
     responses=problems(ModelNotFound, VersionNotFound),
 )
 async def plan_rollout(

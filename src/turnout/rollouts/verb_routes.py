@@ -170,7 +170,8 @@ async def abort_rollout(
     now: Now,
     body: Annotated[Order, Body(openapi_examples=examples.ABORT)] = NOTHING_SAID,
 ) -> RolloutView:
-    """Ends the rollout and gives all traffic back to the baseline. Always possible, in any phase.
+    """Ends the rollout and gives all traffic back to the baseline. Possible in any phase
+    until it has ended, also before it has begun.
 
     Nothing is held against the candidate: it may be started again at any time. To take a bad
     version off the road and keep it off, roll back instead.
