@@ -86,7 +86,7 @@ async def test_harm_to_the_goal_is_a_rollback_at_once(driver: Driver) -> None:
 @pytest.mark.parametrize(
     ("candidate", "after", "found"),
     [
-        pytest.param(0.78, HOUR, "no improvement worth waiting for", id="futile"),
+        pytest.param(0.78, HOUR, "no improvement worth waiting for", id="futility_stop"),
         pytest.param(0.838, timedelta(days=7), "no difference shown", id="the time is over"),
     ],
 )
