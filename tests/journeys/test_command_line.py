@@ -15,16 +15,14 @@ from tests.journeys.conftest import Service
 from tests.processes import free_port, start, wait_until
 from turnout.cli.app import app
 
-MODEL = "churn-predictor"
 
-
-@pytest.fixture(scope="module")
-def rollout(service: Service) -> str:
+def under_way(service: Service, model: str) -> str:
+    """The id of a canary of 2.0.0, in its first stage and looked at."""
     with Client(base_url=f"{service.url}/api/v1/", timeout=30) as api:
         for version in ("1.0.0", "2.0.0"):
-            api.post(f"models/{MODEL}/versions", json={"version": version}).raise_for_status()
-        api.post(f"models/{MODEL}/rollouts", json={"candidate": "1.0.0", "strategy": "replace"})
-        started = api.post(f"models/{MODEL}/rollouts", json={"candidate": "2.0.0"})
+            api.post(f"models/{model}/versions", json={"version": version}).raise_for_status()
+        api.post(f"models/{model}/rollouts", json={"candidate": "1.0.0", "strategy": "replace"})
+        started = api.post(f"models/{model}/rollouts", json={"candidate": "2.0.0"})
         identity: str = started.raise_for_status().json()["id"]
         wait_until(
             lambda: bool(api.get(f"rollouts/{identity}").json()["findings"]), "the first look"
@@ -37,21 +35,24 @@ def run(service: Service, *arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_a_rollout_from_the_command_line(service: Service, rollout: str):
-    assert MODEL in run(service, "models")[1]
-    assert "2.0.0" in run(service, "versions", MODEL)[1]
+def test_a_rollout_from_the_command_line(service: Service):
+    rollout = under_way(service, "churn-predictor")
+    assert "churn-predictor" in run(service, "models")[1]
+    assert "2.0.0" in run(service, "versions", "churn-predictor")[1]
     assert rollout in run(service, "rollouts")[1]
 
     status, shown = run(service, "rollout", rollout, "show")
     assert (status, "error_rate" in shown) == (0, True)
-    status, said = run(service, "rollout", MODEL, "promote", "--reason", "looks good")
+    status, said = run(service, "rollout", "churn-predictor", "promote", "--reason", "looks good")
     assert (status, "20 % candidate" in said) == (0, True)
-    status, said = run(service, "rollout", MODEL, "promote", "--expected-stage", "0")
+    status, said = run(service, "rollout", "churn-predictor", "promote", "--expected-stage", "0")
     assert status == 1
     assert "look again" in said
-    assert "paused" in run(service, "rollout", MODEL, "pause")[1]
-    assert "running" in run(service, "rollout", MODEL, "resume")[1]
-    status, said = run(service, "rollout", MODEL, "rollback", "--reason", "customers complain")
+    assert "paused" in run(service, "rollout", "churn-predictor", "pause")[1]
+    assert "running" in run(service, "rollout", "churn-predictor", "resume")[1]
+    status, said = run(
+        service, "rollout", "churn-predictor", "rollback", "--reason", "customers complain"
+    )
     assert (status, "customers complain" in said) == (0, True)
     status, story = run(service, "rollout", rollout, "watch")
     assert status == 1
@@ -60,19 +61,22 @@ def test_a_rollout_from_the_command_line(service: Service, rollout: str):
     assert (status, "come out the same" in said) == (0, True)
 
 
-def test_a_version_is_tried_again_and_hurried_through(service: Service, rollout: str):
+def test_a_version_is_tried_again_and_hurried_through(service: Service):
+    rollout = under_way(service, "tried-again")
+    assert run(service, "rollout", rollout, "rollback", "--reason", "complaints")[0] == 0
+
     status, said = run(service, "rollout", rollout, "retry")
     assert status == 1
     assert "override_quarantine" in said
     why = ("--reason", "the cause was elsewhere")
     status, said = run(service, "rollout", rollout, "retry", "--override-quarantine", *why)
     assert (status, "10 % candidate" in said) == (0, True)
-    status, said = run(service, "rollout", MODEL, "skip", "--reason", "a security hole")
+    status, said = run(service, "rollout", "tried-again", "skip", "--reason", "a security hole")
     assert (status, "20 % candidate" in said) == (0, True)
-    assert run(service, "rollout", MODEL, "skip")[0] == 2
-    status, said = run(service, "drill", MODEL)
+    assert run(service, "rollout", "tried-again", "skip")[0] == 2
+    status, said = run(service, "drill", "tried-again")
     assert (status, "2.0.0 → 1.0.0" in said) == (0, True)
-    status, said = run(service, "rollout", MODEL, "abort")
+    status, said = run(service, "rollout", "tried-again", "abort")
     assert (status, "aborted" in said) == (0, True)
 
 
@@ -107,16 +111,16 @@ def test_a_version_that_serves_is_taken_off_the_road(service: Service):
     assert (status, "answers all requests" in said) == (1, True)
 
 
-def test_the_stages_to_come_are_changed_by_a_file(service: Service, rollout: str, tmp_path: Path):
-    assert run(service, "rollout", MODEL, "retry")[0] == 0
+def test_the_stages_to_come_are_changed_by_a_file(service: Service, tmp_path: Path):
+    under_way(service, "replanned")
     stages = tmp_path / "stages.json"
     stages.write_text('[{"weight": 50, "bake": "1h"}]')
-    status, said = run(service, "rollout", MODEL, "replan", str(stages))
+    status, said = run(service, "rollout", "replanned", "replan", str(stages))
     assert (status, "stage 0 (1 of 3)" in said) == (0, True)
     stages.write_text("half")
-    status, said = run(service, "rollout", MODEL, "replan", str(stages))
+    status, said = run(service, "rollout", "replanned", "replan", str(stages))
     assert (status, "is not JSON" in said) == (1, True)
-    assert run(service, "rollout", MODEL, "abort")[0] == 0
+    assert run(service, "rollout", "replanned", "abort")[0] == 0
 
 
 @pytest.mark.parametrize(
