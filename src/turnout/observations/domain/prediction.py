@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from turnout.traffic.domain.overrides import Attribute
@@ -56,9 +56,13 @@ def class_text(label: str | float | bool) -> str:
     return str(int(label)) if abs(label) < _EXACT and label == int(label) else str(label)
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
 def uuid7(now: datetime) -> str:
     """Make a time-ordered id (RFC 9562, section 5.7) in its canonical text."""
-    ms = int(now.timestamp() * 1000)
+    ms = (now - _EPOCH) // _MILLISECOND
     bits = secrets.randbits(74)
     text = f"{ms << 80 | 0x7 << 76 | (bits >> 62) << 64 | 0x2 << 62 | bits & (1 << 62) - 1:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
@@ -70,6 +74,6 @@ def time_of_id(prediction_id: str) -> datetime | None:
         return None
     try:
         ms = int(prediction_id[:8] + prediction_id[9:13], 16)
-        return datetime.fromtimestamp(ms / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
+        return _EPOCH + ms * _MILLISECOND
+    except (ValueError, OverflowError):
         return None
