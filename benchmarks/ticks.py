@@ -105,5 +105,5 @@ async def _beat(database: Database, settings: Settings) -> float:
     """A beat at which every rollout is due."""
     await database.execute("UPDATE rollout SET due_at = least(due_at, now())")
     start = time.perf_counter()
-    await tick(database.sessions, now=now(), interval=settings.tick_interval)
+    await tick(database.sessions, clock=now, interval=settings.tick_interval)
     return time.perf_counter() - start

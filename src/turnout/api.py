@@ -23,9 +23,10 @@ from turnout.experiments.routes import router as experiments
 from turnout.gateway.app import Gateway
 from turnout.gateway.drill_routes import router as drill
 from turnout.gateway.routes import router as gateway
-from turnout.http import BodyLimit, Clock, Resources, system_clock
+from turnout.http import BodyLimit, Resources, system_clock
 from turnout.observations.routes import router as observations
 from turnout.problems import Problem, install_problem_handlers
+from turnout.quantities import Clock
 from turnout.registry.routes import router as registry
 from turnout.rollouts.model_routes import router as model_rollouts
 from turnout.rollouts.planning import router as rollout_planning

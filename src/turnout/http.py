@@ -19,11 +19,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from turnout import idempotency
 from turnout.db import Sessions, transaction
 from turnout.errors import TooLarge, Unprocessable
+from turnout.quantities import Clock
 from turnout.settings import Settings
 
 Item = TypeVar("Item")
-
-Clock = Callable[[], datetime]
 
 
 def system_clock() -> datetime:

@@ -8,11 +8,15 @@ those functions must not know pydantic. The marker here therefore speaks pydanti
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Final
 
 BASIS_POINTS: Final = 10_000
+
+Clock = Callable[[], datetime]
+"""Tells the time in UTC; in tests it moves when a test says so."""
+
 STRICT: Final[Any] = {"extra": "forbid", "allow_inf_nan": False}
 """Set as `__pydantic_config__` on a value type that is read from a request."""
 

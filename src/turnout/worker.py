@@ -16,9 +16,10 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from turnout import db, idempotency, telemetry
 from turnout.db import Sessions, lost_connection
 from turnout.experiments.commands import tick as experiments
-from turnout.http import Clock, system_clock
+from turnout.http import system_clock
 from turnout.observations import commands as observations
 from turnout.observations.folding import FoldFailed
+from turnout.quantities import Clock
 from turnout.rollouts.commands.tick import tick
 from turnout.rollouts.commands.watchdog import report_missed
 from turnout.settings import Settings
@@ -54,12 +55,12 @@ class Worker:
 
     async def tick(self) -> None:
         await report_missed(self.sessions, now=self.clock(), interval=self.settings.tick_interval)
-        await tick(self.sessions, now=self.clock(), interval=self.settings.tick_interval)
+        await tick(self.sessions, clock=self.clock, interval=self.settings.tick_interval)
 
     async def analyse(self) -> None:
         """Look at the experiments that are due."""
         await experiments.tick(
-            self.sessions, now=self.clock(), interval=self.settings.tick_interval
+            self.sessions, clock=self.clock, interval=self.settings.tick_interval
         )
 
     async def retain(self) -> None:

@@ -116,7 +116,8 @@ class Driver:
                 await factories.add_evidence(session, experiment.model_id, split_id, arm)
 
     async def tick(self, after: timedelta = SECOND) -> None:
-        await tick(self.sessions, now=self.clock.advance(after), interval=SECOND)
+        self.clock.advance(after)
+        await tick(self.sessions, clock=self.clock, interval=SECOND)
 
     async def pause(self, experiment_id: UUID) -> None:
         async with transaction(self.sessions) as session:

@@ -122,7 +122,8 @@ class Driver:
             await set_freeze_windows(session, model, windows, actor="ada", now=self.clock())
 
     async def tick(self, after: timedelta = SECOND) -> None:
-        await tick(self.sessions, now=self.clock.advance(after), interval=SECOND)
+        self.clock.advance(after)
+        await tick(self.sessions, clock=self.clock, interval=SECOND)
 
     async def move(self, version: str, to: Lifecycle) -> None:
         """Move a version to another stage of its life, by hand."""

@@ -162,8 +162,10 @@ async def test_workers_that_meet_in_a_group_move_it_once(live_driver: Driver) ->
     live_driver.clock.advance(10 * MINUTE)
     for rollout_id in group:
         await live_driver.see(rollout_id, 1_000, 5, baseline=19_000)
-    now = live_driver.clock.advance(SECOND)
-    await asyncio.gather(*(tick(live_driver.sessions, now=now, interval=SECOND) for _ in range(3)))
+    live_driver.clock.advance(SECOND)
+    await asyncio.gather(
+        *(tick(live_driver.sessions, clock=live_driver.clock, interval=SECOND) for _ in range(3))
+    )
     await live_driver.tick()
 
     for rollout_id in group:

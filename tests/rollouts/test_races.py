@@ -35,7 +35,8 @@ async def promote(driver: Driver, rollout_id: UUID, wish: Promotion) -> None:
 
 async def claims(driver: Driver) -> list[Claim]:
     """What a worker has claimed that is stopped right after its survey."""
-    survey = await _survey(driver.sessions, now=driver.clock.advance(SECOND), interval=SECOND)
+    began = driver.clock.advance(SECOND)
+    survey = await _survey(driver.sessions, driver.clock, began=began, interval=SECOND)
     return list(survey.claims)
 
 
@@ -44,9 +45,11 @@ async def test_two_workers_same_release(live_driver: Driver) -> None:
     rollouts = [await live_driver.under_way(model=model, stages=STAGES) for model in models]
     for rollout_id in rollouts:
         await live_driver.see(rollout_id, 200, 150)
-    now = live_driver.clock.advance(SECOND)
+    live_driver.clock.advance(SECOND)
 
-    await asyncio.gather(*(tick(live_driver.sessions, now=now, interval=SECOND) for _ in range(3)))
+    await asyncio.gather(
+        *(tick(live_driver.sessions, clock=live_driver.clock, interval=SECOND) for _ in range(3))
+    )
 
     for rollout_id, model in zip(rollouts, models, strict=True):
         assert await live_driver.events(rollout_id) == ["started", "rolled_back"]
@@ -120,7 +123,7 @@ async def test_zombie_worker_after_lease_loss(live_driver: Driver) -> None:
     (claim,) = await claims(live_driver)
     async with transaction(live_driver.sessions) as session:
         await order.pause(session, rollout_id, Order(), actor="ada", now=live_driver.clock())
-    await _settle(live_driver.sessions, claim, now=live_driver.clock())
+    await _settle(live_driver.sessions, claim, live_driver.clock)
 
     assert await live_driver.events(rollout_id) == ["started", "paused"]
     await live_driver.tick()
@@ -160,7 +163,7 @@ async def test_crash_between_decision_and_routing_write(live_driver: Driver) -> 
         await session.execute(update(Rollout).values(lease_until=text("now() - interval '1s'")))
     await live_driver.tick()
     after = await live_driver.events(rollout_id)
-    await _settle(live_driver.sessions, lost, now=live_driver.clock())
+    await _settle(live_driver.sessions, lost, live_driver.clock)
 
     assert during == ["started"]
     assert after == ["started", "rolled_back"]

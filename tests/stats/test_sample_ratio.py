@@ -70,7 +70,7 @@ class TestMixture:
         logs = [log for log in each if log is not None]
         found = sequential_mixture([a, b], [w, 1 - w])
 
-        assert found.statistic == pytest.approx(np.logaddexp(*logs) - math.log(2), abs=1e-9)
+        assert found.statistic == pytest.approx(np.logaddexp.reduce(logs) - math.log(2), abs=1e-9)
         assert found.p_value == pytest.approx(math.exp(min(0.0, -(found.statistic or 0.0))))
 
     def test_a_gross_deviation_is_found_among_a_few_hundred_units(self) -> None:

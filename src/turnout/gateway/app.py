@@ -18,7 +18,7 @@ from turnout.gateway.runtimes.pool import RuntimePool
 from turnout.gateway.schemas import AssignRequest, PredictRequest, predict_requests, read
 from turnout.gateway.shadows import Shadows
 from turnout.gateway.snapshot import LiveRoute, Snapshot, SnapshotKeeper
-from turnout.http import Clock
+from turnout.quantities import Clock
 from turnout.registry.domain.version import VersionRef
 from turnout.settings import Settings
 from turnout.traffic.domain.assignment import assign, forced

@@ -23,8 +23,8 @@ from turnout.gateway.runtimes.pool import RuntimePool
 from turnout.gateway.schemas import PredictRequest
 from turnout.gateway.shadows import Shadows
 from turnout.gateway.snapshot import LiveRoute
-from turnout.http import Clock
 from turnout.observations.domain.prediction import Prediction, uuid7
+from turnout.quantities import Clock
 from turnout.registry.domain.runtime import ExternalRuntime
 from turnout.registry.domain.version import VersionRef
 from turnout.telemetry import log

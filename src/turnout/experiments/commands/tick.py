@@ -20,6 +20,7 @@ from turnout.experiments.domain.machine import Decision, Hold, Transition, decid
 from turnout.experiments.domain.schedule import EARLY, look_is_due
 from turnout.experiments.domain.traffic import unpromoted
 from turnout.experiments.tables import Experiment, Trigger
+from turnout.quantities import Clock
 
 WORKER: Final = "worker"
 """Who decided, in history and audit log, when no person did."""
@@ -33,7 +34,12 @@ LEASE: Final = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beat:
-    now: datetime
+    """What is due follows from when a beat began; what is decided, from the time once the row is
+    locked, so that a worker that slept in between does not decide by the time it went to sleep.
+    """
+
+    clock: Clock
+    began: datetime
     interval: timedelta
 
 
@@ -52,14 +58,14 @@ class Survey:
     failures: Sequence[Exception]
 
 
-async def tick(sessions: Sessions, *, now: datetime, interval: timedelta) -> None:
+async def tick(sessions: Sessions, *, clock: Clock, interval: timedelta) -> None:
     """Look at all experiments that are due, the latest first, until none is.
 
     Health and guardrails are judged every time, the goal when its look is due. Any number of
     workers may tick at once: an experiment is looked at by one of them, and a step is taken once.
     What fails for one experiment is raised after the others have had their turn.
     """
-    beat = Beat(now=now, interval=interval)
+    beat = Beat(clock=clock, began=clock(), interval=interval)
     failures: list[Exception] = []
     while (survey := await _survey(sessions, beat)).looked_at:
         failures += survey.failures
@@ -77,11 +83,12 @@ async def _survey(sessions: Sessions, beat: Beat) -> Survey:
     changing, failures = [], []
     async with transaction(sessions) as session:
         experiments = await _due(session, beat)
+        now = beat.clock()
         evidence = await queries.evidence(session, experiments)
         for experiment in experiments:
             try:
-                seen = _look(experiment, evidence[experiment.id], beat)
-                decision = _decide(experiment, seen, beat)
+                seen = _look(experiment, evidence[experiment.id], now, beat.interval)
+                decision = _decide(experiment, seen, now)
             except Exception as error:  # noqa: BLE001  (raised by `tick`, as above)
                 failures.append(error)
                 continue
@@ -98,19 +105,17 @@ async def _survey(sessions: Sessions, beat: Beat) -> Survey:
     return Survey(looked_at=len(experiments), claims=claims, failures=failures)
 
 
-def _look(experiment: Experiment, evidence: ExperimentEvidence, beat: Beat) -> Look:
+def _look(
+    experiment: Experiment, evidence: ExperimentEvidence, now: datetime, interval: timedelta
+) -> Look:
     at_goal = look_is_due(
-        experiment.plan,
-        experiment.progress,
-        experiment.looked_at,
-        now=beat.now,
-        tick=beat.interval,
+        experiment.plan, experiment.progress, experiment.looked_at, now=now, tick=interval
     )
-    return look(experiment, evidence, beat.now, at_goal=at_goal)
+    return look(experiment, evidence, now, at_goal=at_goal)
 
 
-def _decide(experiment: Experiment, seen: Look, beat: Beat) -> Decision:
-    return decide(experiment.plan, experiment.progress, seen.analysis, now=beat.now)
+def _decide(experiment: Experiment, seen: Look, now: datetime) -> Decision:
+    return decide(experiment.plan, experiment.progress, seen.analysis, now=now)
 
 
 async def _due(session: AsyncSession, beat: Beat) -> list[Experiment]:
@@ -124,7 +129,7 @@ async def _due(session: AsyncSession, beat: Beat) -> list[Experiment]:
         .where(
             Experiment.started_at.is_not(None),
             Experiment.finished_at.is_(None),
-            or_(Experiment.due_at <= beat.now, Experiment.due_at > beat.now + beat.interval),
+            or_(Experiment.due_at <= beat.began, Experiment.due_at > beat.began + beat.interval),
             or_(Experiment.lease_until.is_(None), Experiment.lease_until <= func.now()),
         )
         .order_by(Experiment.due_at)
@@ -137,7 +142,7 @@ async def _due(session: AsyncSession, beat: Beat) -> list[Experiment]:
         .where(Experiment.id == due.c.id)
         .values(
             fence=Experiment.fence + 1,
-            due_at=beat.now + EARLY * beat.interval,
+            due_at=beat.began + EARLY * beat.interval,
             lease_until=None,
         )
         .returning(Experiment, due.c.due_at.label("was_due"))
@@ -145,7 +150,7 @@ async def _due(session: AsyncSession, beat: Beat) -> list[Experiment]:
     )
     rows = sorted(await session.execute(claim), key=lambda row: row.was_due)
     for row in rows:
-        telemetry.TICK_LATENESS.observe(max(0.0, (beat.now - row.was_due).total_seconds()))
+        telemetry.TICK_LATENESS.observe(max(0.0, (beat.began - row.was_due).total_seconds()))
     return [row.Experiment for row in rows]
 
 
@@ -182,9 +187,10 @@ async def _carry_out(
     )
     if experiment is None:
         return None
+    now = beat.clock()
     evidence = (await queries.evidence(session, [experiment]))[experiment.id]
-    seen = _look(experiment, evidence, beat)
-    decision = _decide(experiment, seen, beat)
+    seen = _look(experiment, evidence, now, beat.interval)
+    decision = _decide(experiment, seen, now)
     if isinstance(decision, Hold):
         experiment.lease_until = None
         return None
@@ -192,5 +198,5 @@ async def _carry_out(
         decision = unpromoted(experiment.plan, decision, refusal)
     ends = decision.progress.status.terminal
     analysis = await store(session, experiment, seen, Trigger.END if ends else Trigger.TICK)
-    await apply(session, experiment, decision, analysis, actor=WORKER, now=beat.now)
+    await apply(session, experiment, decision, analysis, actor=WORKER, now=now)
     return decision

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from turnout import telemetry
 from turnout.db import Sessions, transaction
 from turnout.errors import Refusal
+from turnout.quantities import Clock
 from turnout.rollouts import queries
 from turnout.rollouts.commands.apply import Look, apply, look_at, look_row, situations
 from turnout.rollouts.commands.start import begin
@@ -44,27 +45,34 @@ class Survey:
     claims: Sequence[Claim]
 
 
-async def tick(sessions: Sessions, *, now: datetime, interval: timedelta) -> None:
+async def tick(sessions: Sessions, *, clock: Clock, interval: timedelta) -> None:
     """Look at all rollouts that are due, the latest first, until none is.
 
     Any number of workers may tick at once: a rollout is looked at by one of them, and a step is
-    taken once. What fails for one rollout is raised after the others have had their turn.
+    taken once. What is due follows from when the beat began; what is decided, from the time once
+    a rollout's row is locked, so that a worker that was put to sleep in between does not decide
+    by the time of its youth. What fails for one rollout is raised after the others have had their
+    turn.
     """
     failures: list[Exception] = []
-    while (survey := await _survey(sessions, now=now, interval=interval)).looked_at:
+    began = clock()
+    while (survey := await _survey(sessions, clock, began=began, interval=interval)).looked_at:
         for claim in survey.claims:
             try:
-                await _settle(sessions, claim, now=now)
+                await _settle(sessions, claim, clock)
             except Exception as error:  # noqa: BLE001  (raised below: the others come first)
                 failures.append(error)
     if failures:
         raise ExceptionGroup("rollouts that could not be moved on", failures)
 
 
-async def _survey(sessions: Sessions, *, now: datetime, interval: timedelta) -> Survey:
+async def _survey(
+    sessions: Sessions, clock: Clock, *, began: datetime, interval: timedelta
+) -> Survey:
     """Look at one batch in a short transaction. Where nothing changes, that was all."""
     async with transaction(sessions) as session:
-        rollouts = await _due(session, now=now, interval=interval)
+        rollouts = await _due(session, now=began, interval=interval)
+        now = clock()
         looks = await look_at(session, rollouts, now)
         at = await situations(session, rollouts, looks, now)
         changing: list[Rollout] = []
@@ -136,23 +144,23 @@ async def _lease(session: AsyncSession, rollouts: list[Rollout]) -> None:
         await session.execute(update(Rollout).where(Rollout.id.in_(ids)).values(lease_until=until))
 
 
-async def _settle(sessions: Sessions, claim: Claim, *, now: datetime) -> None:
+async def _settle(sessions: Sessions, claim: Claim, clock: Clock) -> None:
     """Carry out what was found; where that is refused, say so in the rollout's history."""
-    for rollout_id, step in (await _attempt(sessions, claim, {}, now=now)).items():
+    for rollout_id, step in (await _attempt(sessions, claim, {}, clock)).items():
         telemetry.log.info(f"rollout {step.event}", rollout=str(rollout_id), reason=step.reason)
 
 
 async def _attempt(
-    sessions: Sessions, claim: Claim, refused: Mapping[UUID, Refusal], *, now: datetime
+    sessions: Sessions, claim: Claim, refused: Mapping[UUID, Refusal], clock: Clock
 ) -> Mapping[UUID, Transition]:
     try:
         async with transaction(sessions) as session:
-            return await _carry_out(session, claim, refused, now=now)
+            return await _carry_out(session, claim, refused, clock)
     except _NotCarriedOut as error:
         if error.rollout_id in refused:
             raise error.refusal from error
         now_refused = {**refused, error.rollout_id: error.refusal}
-        return await _attempt(sessions, claim, now_refused, now=now)
+        return await _attempt(sessions, claim, now_refused, clock)
 
 
 class _NotCarriedOut(Exception):
@@ -163,13 +171,14 @@ class _NotCarriedOut(Exception):
 
 
 async def _carry_out(
-    session: AsyncSession, claim: Claim, refused: Mapping[UUID, Refusal], *, now: datetime
+    session: AsyncSession, claim: Claim, refused: Mapping[UUID, Refusal], clock: Clock
 ) -> Mapping[UUID, Transition]:
     """Look again under the lock: since the survey, a person or another worker may have acted."""
     members = await queries.locked_together(session, claim.rollout_id)
     claimed = next(member for member in members if member.id == claim.rollout_id)
     if claimed.fence != claim.fence:
         return {}
+    now = clock()
     looks = await look_at(session, members, now)
     changes = decide_together(await situations(session, members, looks, now), refused)
     taken = {}
