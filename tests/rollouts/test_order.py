@@ -30,6 +30,19 @@ async def test_a_promotion_is_refused_while_a_guardrail_fails(driver: Driver) ->
             )
 
 
+async def test_a_pause_by_evidence_does_not_outlive_a_failure(driver: Driver) -> None:
+    """Resuming would start the stage afresh, and what has failed would never be answered."""
+    rollout_id = await driver.under_way(stages=STAGES)
+    await driver.tick(30 * MINUTE)
+    await driver.see(rollout_id, 200, 150)
+
+    with pytest.raises(GuardrailFails):
+        await driver.say(order.resume, rollout_id, Order())
+    await driver.tick()
+
+    assert (await driver.rollout(rollout_id)).phase is Phase.ROLLED_BACK
+
+
 async def test_what_is_refused_changes_nothing(driver: Driver) -> None:
     rollout_id = await driver.under_way(stages=STAGES)
     before = await driver.rollout(rollout_id)

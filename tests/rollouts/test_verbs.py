@@ -13,6 +13,7 @@ from turnout.rollouts.domain.orders import Advance, Emergency, Order, Promotion
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Plan, Stage, Strategy
 from turnout.rollouts.domain.progress import entry
+from turnout.rollouts.domain.replan import Replan, replan
 from turnout.rollouts.domain.transitions import Event, Situation, Transition, decide
 from turnout.stats.verdict import Verdict
 
@@ -149,18 +150,33 @@ def test_an_abort_condemns_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    "verb",
+    ("verb", "phase"),
     [
-        pytest.param(lambda at: verbs.promote(at, Promotion()), id="promote"),
-        pytest.param(lambda at: verbs.approve(at, Advance()), id="approve"),
-        pytest.param(lambda at: verbs.skip(at, Emergency(reason="a hole")), id="skip"),
+        pytest.param(
+            lambda at: verbs.promote(at, Promotion()), Phase.AWAITING_APPROVAL, id="promote"
+        ),
+        pytest.param(
+            lambda at: verbs.approve(at, Advance()), Phase.AWAITING_APPROVAL, id="approve"
+        ),
+        pytest.param(
+            lambda at: verbs.skip(at, Emergency(reason="a hole")), Phase.RUNNING, id="skip"
+        ),
+        pytest.param(lambda at: verbs.pause(at, Order()), Phase.RUNNING, id="pause"),
+        pytest.param(lambda at: verbs.resume(at, Order()), Phase.PAUSED, id="resume"),
+        pytest.param(
+            lambda at: replan(at, Replan(stages=PLAN.stages[2:])), Phase.RUNNING, id="replan"
+        ),
     ],
 )
-def test_auto_rollback_wins_over_a_promotion(verb: Callable[[Situation], Transition]) -> None:
-    at = situation(phase=Phase.AWAITING_APPROVAL, stage=1, verdict=Verdict.FAIL)
+def test_a_failure_is_answered_by_nothing_but_an_end(
+    verb: Callable[[Situation], Transition], phase: Phase
+) -> None:
+    at = situation(phase=phase, stage=1, verdict=Verdict.FAIL)
 
     with pytest.raises(verbs.GuardrailFails, match="is being rolled back: too few requests"):
         verb(at)
+    assert verbs.abort(at, Order()).progress.phase is Phase.ABORTED
+    assert verbs.roll_back(at, Order()).progress.phase is Phase.ROLLED_BACK
 
 
 def test_approval_is_last_gate() -> None:

@@ -61,7 +61,8 @@ async def pause_rollout(
 ) -> RolloutView:
     """Stops the timer and leaves the traffic as it is, until you resume.
 
-    The guardrails stay armed: a candidate that does harm is rolled back while paused, too.
+    The guardrails stay armed: a candidate that does harm is rolled back while paused, too. Refused
+    while a guardrail fails: the rollback is under way, and only an abort goes before it.
     """
     rollout = await order.pause(session, rollout_id, body, actor=actor, now=now)
     return await rollout_view(session, rollout, now)
@@ -82,7 +83,7 @@ async def resume_rollout(
     """Goes on after a pause, with what was left of the bake time.
 
     Where the rollout paused by itself, for want of evidence, the stage starts afresh: full bake
-    time, and what was seen before is kept but not counted again.
+    time, and what was seen before is kept but not counted again. Refused while a guardrail fails.
     """
     rollout = await order.resume(session, rollout_id, body, actor=actor, now=now)
     return await rollout_view(session, rollout, now)
@@ -150,9 +151,9 @@ async def replace_stages(
     """Replaces the stages from the next one on; the present stage goes on as it is, with all it
     has seen. The rollout's `plan.version` goes up by one, and the history keeps who and why.
 
-    Refused when they do not fit behind the present stage (weights rise, and a plan that promotes
-    ends at 100 %), when there would be more guardrails that may roll back than at the start, and
-    in the last stage.
+    Refused while a guardrail fails, when they do not fit behind the present stage (weights rise,
+    and a plan that promotes ends at 100 %), when there would be more guardrails that may roll back
+    than at the start, and in the last stage.
     """
     rollout = await order.replan(session, rollout_id, body, actor=actor, now=now)
     return await rollout_view(session, rollout, now)

@@ -9,7 +9,7 @@ from turnout.quantities import STRICT
 from turnout.rollouts.domain.orders import Order
 from turnout.rollouts.domain.plan import Plan, Stage, check_plan, complete
 from turnout.rollouts.domain.transitions import Event, Situation, Transition
-from turnout.rollouts.domain.verbs import VerbRefused, check_under_way
+from turnout.rollouts.domain.verbs import VerbRefused, check_no_harm, check_under_way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +35,7 @@ class PlanDoesNotFit(VerbRefused):
 def replan(at: Situation, order: Replan) -> Transition:
     """Put other stages behind the present one, which stays as it is, with all it has seen."""
     check_under_way(at, order)
+    check_no_harm(at)
     present = at.progress.stage
     if present == len(at.plan.stages) - 1:
         raise LastStage(at)

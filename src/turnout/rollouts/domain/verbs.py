@@ -95,7 +95,7 @@ def approve(at: Situation, order: Advance) -> Transition | None:
     if order.expected_stage is not None and order.expected_stage in at.progress.approved:
         return None
     check_under_way(at, order)
-    _check_no_harm(at)
+    check_no_harm(at)
     if at.progress.phase is not Phase.AWAITING_APPROVAL:
         raise NothingToApprove(at, _waiting_for(at))
     _check_free(at, order)
@@ -110,14 +110,19 @@ def _waiting_for(at: Situation) -> str:
 
 
 def pause(at: Situation, order: Order) -> Transition:
+    """Stop the timer. Refused where a guardrail fails: a failure is answered by a rollback, and
+    its evidence belongs to no other step."""
     check_under_way(at, order)
+    check_no_harm(at)
     if at.progress.phase is Phase.PAUSED:
         raise AlreadyPaused(at)
     return transitions.pause(at, order.reason or "paused by hand", by=PausedBy.PERSON)
 
 
 def resume(at: Situation, order: Order) -> Transition:
+    """Go on; refused where a guardrail fails, also where the stage would start afresh."""
     check_under_way(at, order)
+    check_no_harm(at)
     if at.progress.phase is not Phase.PAUSED:
         raise NotPaused(at)
     return transitions.resume(at, order.reason or "resumed by hand")
@@ -129,7 +134,7 @@ def promote(at: Situation, order: Promotion) -> Transition:
     Also `full` stops at the last stage, so that its guardrails watch the candidate at 100 %.
     """
     check_under_way(at, order)
-    _check_no_harm(at)
+    check_no_harm(at)
     _check_free(at, order)
     last = len(at.plan.stages) - 1
     to = last if order.full and at.progress.stage < last else None
@@ -142,7 +147,7 @@ def skip(at: Situation, order: Emergency) -> Transition:
     Only a guardrail that fails goes before.
     """
     check_under_way(at, order)
-    _check_no_harm(at)
+    check_no_harm(at)
     return transitions.skip(at, order.reason)
 
 
@@ -171,6 +176,6 @@ def _check_free(at: Situation, order: Advance) -> None:
         raise InFreezeWindow(at, at.frozen)
 
 
-def _check_no_harm(at: Situation) -> None:
+def check_no_harm(at: Situation) -> None:
     if at.judgement.verdict is Verdict.FAIL:
         raise GuardrailFails(at)
