@@ -1,3 +1,4 @@
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -94,6 +95,26 @@ async def test_a_goal_per_unit_counts_units_without_an_outcome(
     for part in cut["segments"]:
         assert (part["control_units"], part["treatment_units"]) == (60, 60)
         assert part["control"] == pytest.approx(0.2)
+
+
+async def test_a_goal_that_matures_is_cut_among_predictions_that_are_old_enough(
+    client: AsyncClient, driver: Driver
+) -> None:
+    goal = Goal(metric="accuracy", minimum_detectable_effect=0.05, maturity=timedelta(hours=6))
+    experiment_id = await driver.under_way(goal=goal)
+    await report(client, await driver.split(), "accuracy", every=1)
+    young, old = [
+        (
+            driver.clock.advance(timedelta(hours=3)),
+            await client.get(
+                f"experiments/{experiment_id}/segments", params={"attribute": "country"}
+            ),
+        )[1]
+        for _ in range(2)
+    ]
+
+    assert young.json()["segments"] == []
+    assert [part["control_units"] for part in old.json()["segments"]] == [60, 60]
 
 
 async def test_a_draft_has_no_segments(client: AsyncClient, driver: Driver) -> None:

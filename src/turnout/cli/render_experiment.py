@@ -170,7 +170,7 @@ def _guardrails(analysis: Json) -> Table:
 
 
 def _secondary(analysis: Json) -> Table:
-    rows = table("secondary", "version", "metric", "effect", "lift", "p", "significant")
+    rows = table("secondary", "version", "metric", "effect", "lift", "p", "significant", "why not")
     for found in analysis["secondary"]:
         rows.add_row(
             found["version"],
@@ -179,6 +179,7 @@ def _secondary(analysis: Json) -> Table:
             _lift(found["finding"]["relative_effect"]),
             _figure(found["adjusted_p_value"]),
             "yes" if found["significant"] else "no",
+            found["finding"]["reason"] or "",
         )
     return rows
 

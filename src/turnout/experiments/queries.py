@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -190,14 +191,23 @@ async def evidence(
     return evidence
 
 
-async def cut(session: AsyncSession, experiment: Experiment, attribute: str) -> Cut:
-    """The goal's totals by the value of an attribute, from raw rows."""
+async def cut(
+    session: AsyncSession, experiment: Experiment, attribute: str, *, now: datetime
+) -> Cut:
+    """The goal's totals by the value of an attribute, from raw rows; where the goal matures, of
+    predictions that are old enough."""
     split_id = experiment.progress.split_id
     if split_id is None:
         return {}
     of_model = experiment.model_id, split_id
     goal = experiment.plan.goal
-    found = await segments(session, *of_model, attribute=attribute, metric=goal.metric)
+    found = await segments(
+        session,
+        *of_model,
+        attribute=attribute,
+        metric=goal.metric,
+        answered_by=None if goal.maturity is None else now - goal.maturity,
+    )
     if goal.per == "unit":
         exposed = await segments(session, *of_model, attribute=attribute, metric=EXPOSURE)
         found = {

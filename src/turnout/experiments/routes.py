@@ -320,6 +320,7 @@ async def show_experiment_history(
 async def show_segments(
     experiment_id: Identified,
     session: Session,
+    now: Now,
     attribute: Annotated[
         Label, Query(description="One that requests or predictions carry", examples=["country"])
     ],
@@ -328,10 +329,11 @@ async def show_segments(
     segments, the others together.
 
     To learn from, not to decide by: the intervals hold for one look each, and whoever cuts often
-    enough finds a difference by chance. From raw rows, which are kept for the retention time.
+    enough finds a difference by chance. Where the goal has a `maturity`, only predictions that are
+    old enough count. From raw rows, which are kept for the retention time.
     """
     found = await queries.experiment(session, experiment_id)
-    cut = await queries.cut(session, found, attribute)
+    cut = await queries.cut(session, found, attribute, now=now)
     return Segments(
         attribute=attribute,
         metric=found.plan.goal.metric,

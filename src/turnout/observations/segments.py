@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import TextClause, text
@@ -70,7 +71,9 @@ _OUTCOMES: Final = _statement(
                 sum(value - CAST(:pivot AS float8)) AS x
             FROM (
                 SELECT {_UNIT}, value FROM outcome
-                WHERE {_OF_SPLIT} AND metric = :metric AND value IS NOT NULL LIMIT :most
+                WHERE {_OF_SPLIT} AND metric = :metric AND value IS NOT NULL
+                    AND answered_at <= coalesce(:answered_by, 'infinity'::timestamptz)
+                LIMIT :most
             ) AS outcomes
             GROUP BY unit, alone, version_id
         ) AS told USING (unit, alone, version_id)
@@ -86,13 +89,20 @@ _PIVOT: Final = text(
 
 
 async def segments(
-    session: AsyncSession, model_id: int, split_id: int, *, attribute: str, metric: str
+    session: AsyncSession,
+    model_id: int,
+    split_id: int,
+    *,
+    attribute: str,
+    metric: str,
+    answered_by: datetime | None = None,
 ) -> Mapping[str, Mapping[int, UnitTotals]]:
     """Totals by the value of an attribute, then by version id; of the served answers only.
 
     The attribute is one of a prediction's `features`, where the gateway keeps the attributes of
     its requests. From raw rows, which live for days, and from the first half a million of them:
-    all arms over the same time. Whoever cuts often enough finds a difference by chance, so this
+    all arms over the same time. Of outcomes, those whose predictions were made after `answered_by`
+    are left out. Whoever cuts often enough finds a difference by chance, so this
     never decides anything.
     """
     split = (await traffic.splits(session, [split_id])).get(split_id)
@@ -110,7 +120,15 @@ async def segments(
     if statement is None:
         of_metric = {"model_id": model_id, "split_id": split_id, "metric": recorded}
         pivot = (await session.execute(_PIVOT, of_metric)).scalar_one()
-        statement, asked = _OUTCOMES, asked | {"metric": recorded, "pivot": pivot}
+        statement, asked = (
+            _OUTCOMES,
+            asked
+            | {
+                "metric": recorded,
+                "pivot": pivot,
+                "answered_by": answered_by,
+            },
+        )
     found: dict[str, dict[int, UnitTotals]] = defaultdict(dict)
     for row in await session.execute(statement, asked):
         totals = UnitTotals(
