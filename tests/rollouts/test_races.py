@@ -117,17 +117,16 @@ async def test_of_two_first_versions_at_once_one_becomes_a_canary(live_driver: D
 
 
 async def test_zombie_worker_after_lease_loss(live_driver: Driver) -> None:
-    """A person pauses while a worker sleeps on its claim; what it then does is void."""
+    """A person aborts while a worker sleeps on its claim; what it then does is void."""
     rollout_id = await live_driver.under_way(stages=STAGES)
     await live_driver.see(rollout_id, 200, 150)
     (claim,) = await claims(live_driver)
     async with transaction(live_driver.sessions) as session:
-        await order.pause(session, rollout_id, Order(), actor="ada", now=live_driver.clock())
+        await order.abort(session, rollout_id, Order(), actor="ada", now=live_driver.clock())
     await _settle(live_driver.sessions, claim, live_driver.clock)
-
-    assert await live_driver.events(rollout_id) == ["started", "paused"]
     await live_driver.tick()
-    assert await live_driver.events(rollout_id) == ["started", "paused", "rolled_back"]
+
+    assert await live_driver.events(rollout_id) == ["started", "aborted"]
 
 
 async def test_crash_before_commit(live_driver: Driver, engine: AsyncEngine) -> None:
