@@ -27,6 +27,7 @@ from turnout.http import BodyLimit, Resources, system_clock
 from turnout.observations.routes import router as observations
 from turnout.problems import Problem, install_problem_handlers
 from turnout.quantities import Clock
+from turnout.registry.alias_routes import router as aliases
 from turnout.registry.routes import router as registry
 from turnout.rollouts.model_routes import router as model_rollouts
 from turnout.rollouts.planning import router as rollout_planning
@@ -42,6 +43,7 @@ from turnout.traffic.routes import router as traffic
 ROUTERS: Final = (
     gateway,
     registry,
+    aliases,
     traffic,
     observations,
     rollouts,

@@ -62,6 +62,7 @@ async def test_a_version_is_answered_in_full(client: AsyncClient) -> None:
         "dependencies": [],
         "changelog": "",
         "metadata": {"deep": [1]},
+        "aliases": [],
         "parent_version": None,
         "signature": None,
         "artifact": None,

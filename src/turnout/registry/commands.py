@@ -1,4 +1,4 @@
-"""What changes the registry; all that happens to one model's versions waits for its lock."""
+"""What changes the registry."""
 
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -10,9 +10,9 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm.attributes import set_committed_value
 
 from turnout.access.commands import audit
-from turnout.errors import NotFound
 from turnout.registry.domain.lifecycle import Lifecycle, check_transition
 from turnout.registry.domain.runtime import Artifact
 from turnout.registry.domain.semver import SemVer
@@ -27,6 +27,7 @@ from turnout.registry.domain.version import (
     VersionDetails,
     VersionExists,
 )
+from turnout.registry.locks import locked_model, locked_version, shared_model
 from turnout.registry.tables import LifecycleTransition, Model, Version
 
 Details = TypeVar("Details", ModelDetails, VersionDetails)
@@ -51,7 +52,7 @@ async def edit_model(
     now: datetime,
     reason: str | None,
 ) -> Model:
-    model = await _locked_model(session, model_id)
+    model = await locked_model(session, model_id)
     before, model.details = model.details, edit(model.details)
     model.updated_at = now
     audit(
@@ -71,7 +72,7 @@ async def delete_model(
     session: AsyncSession, model_id: int, *, actor: str, now: datetime, reason: str | None
 ) -> None:
     """Delete a model that has no versions."""
-    model = await _locked_model(session, model_id)
+    model = await locked_model(session, model_id)
     query = select(Version.version).where(Version.model_id == model_id)
     versions = (await session.scalars(query.order_by(Version.precedence))).all()
     if versions:
@@ -99,13 +100,13 @@ async def register_version(
     reason: str | None,
 ) -> Version:
     """Register a version, and its model with it when this is the model's first."""
-    model = await _shared_model(session, model_name)
+    model = await shared_model(session, model_name)
     if model is None:
         model = await _add_model(
             session, model_name, ModelDetails(), actor=actor, now=now, reason=reason
         )
     if model is None:  # another registration came in between, and has been committed
-        model = await _shared_model(session, model_name)
+        model = await shared_model(session, model_name)
     assert model is not None
     insertion = insert(Version).values(
         model_id=model.id,
@@ -126,6 +127,7 @@ async def register_version(
     )
     if version is None:
         raise VersionExists(model_name, new.version)
+    set_committed_value(version, "aliases", [])  # which RETURNING cannot look up
     audit(
         session,
         actor=actor,
@@ -147,7 +149,7 @@ async def edit_version(
     now: datetime,
     reason: str | None,
 ) -> Version:
-    model, version = await _locked_version(session, version_id)
+    model, version = await locked_version(session, version_id)
     before, version.details = version.details, edit(version.details)
     version.updated_at = now
     audit(
@@ -166,14 +168,20 @@ async def edit_version(
 async def delete_version(
     session: AsyncSession, version_id: int, *, actor: str, now: datetime, reason: str | None
 ) -> None:
-    """Delete a version that is not in production and that nothing refers to.
+    """Delete a version that is not in production, has no alias, and that nothing refers to.
 
     A slice that gives a version traffic, or may return to it, says so by a foreign key.
     """
-    model, version = await _locked_version(session, version_id)
+    model, version = await locked_version(session, version_id)
     name = f"{model.name} {version.version}"
     if version.stage is Lifecycle.PRODUCTION:
         raise StillUsed(f"{name} is in production", stage=version.stage)
+    if version.aliases:
+        listed = ", ".join(version.aliases)
+        raise StillUsed(
+            f"{name} has the alias {listed}: move it to another version, or delete it first",
+            aliases=version.aliases,
+        )
     await _delete(session, version, name)
     audit(
         session,
@@ -200,7 +208,7 @@ async def attach_artifact(
 
     `signature` is what the file says of itself; it fills in for one that was not declared.
     """
-    model, version = await _locked_version(session, version_id)
+    model, version = await locked_version(session, version_id)
     check_file(file, announced=version.artifact, present=version.file_sha256)
     if version.file_sha256 == file.sha256:
         return version
@@ -230,7 +238,7 @@ async def transition(
     reason: str | None,
 ) -> Version:
     """Move a version to another stage; whatever was in production before it is archived."""
-    model, version = await _locked_version(session, version_id)
+    model, version = await locked_version(session, version_id)
     check_transition(version.stage, to)
     if to is Lifecycle.PRODUCTION:
         query = select(Version).where(Version.model_id == model.id)
@@ -250,7 +258,7 @@ async def enter_production(
 
     Nothing happens to one that is there; a rejected one is refused.
     """
-    _, version = await _locked_version(session, version_id)
+    _, version = await locked_version(session, version_id)
     if version.stage is Lifecycle.PRODUCTION:
         return
     if version.stage is Lifecycle.DEVELOPMENT:
@@ -285,31 +293,6 @@ async def _add_model(
             now=now,
         )
     return model
-
-
-async def _shared_model(session: AsyncSession, name: str) -> Model | None:
-    """Find a model and keep it from being deleted until this transaction ends."""
-    query = select(Model).where(Model.name == name)
-    return await session.scalar(query.with_for_update(read=True, key_share=True))
-
-
-async def _locked_model(session: AsyncSession, model_id: int) -> Model:
-    query = select(Model).where(Model.id == model_id).with_for_update(key_share=True)
-    model = await session.scalar(query.execution_options(populate_existing=True))
-    if model is None:
-        raise NotFound("the model has been deleted meanwhile")
-    return model
-
-
-async def _locked_version(session: AsyncSession, version_id: int) -> tuple[Model, Version]:
-    model_id = await session.scalar(select(Version.model_id).where(Version.id == version_id))
-    if model_id is None:
-        raise NotFound("the version has been deleted meanwhile")
-    model = await _locked_model(session, model_id)
-    version = await session.get(Version, version_id, populate_existing=True)
-    if version is None:
-        raise NotFound("the version has been deleted meanwhile")
-    return model, version
 
 
 def _move(

@@ -64,3 +64,10 @@ VERSION_EDIT: Final[Any] = {
         "value": {"metrics": {"auc": 0.97}, "tags": ["security-reviewed"]},
     }
 }
+ALIAS: Final[Any] = {
+    "move": {"value": {"version": "1.0.0", "reason": "won the experiment"}},
+    "only from": {
+        "summary": "Only if it leads there now",
+        "value": {"version": "1.0.0", "expected": "1.0.0"},
+    },
+}

@@ -87,3 +87,21 @@ def after_version(page: Page) -> tuple[str, int] | None:
         ):
             return precedence, version_id
     raise ForeignCursor
+
+
+def after_alias(page: Page) -> str | None:
+    match page.after:
+        case None:
+            return None
+        case (str(name),):
+            return name
+    raise ForeignCursor
+
+
+def after_move(page: Page) -> int | None:
+    match page.after:
+        case None:
+            return None
+        case (int(move_id),) if 0 < move_id < 2**31:
+            return move_id
+    raise ForeignCursor

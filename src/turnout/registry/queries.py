@@ -1,11 +1,12 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Select, select, tuple_, type_coerce
+from sqlalchemy import Row, Select, select, tuple_, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.db import among
+from turnout.registry.domain.alias import MARK, AliasNotFound, read_alias
 from turnout.registry.domain.fields import MODEL_NAME
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.semver import SemVer
@@ -16,7 +17,7 @@ from turnout.registry.domain.version import (
     VersionRef,
     read_version,
 )
-from turnout.registry.tables import LifecycleTransition, Model, Version
+from turnout.registry.tables import Alias, AliasMove, LifecycleTransition, Model, Version
 
 _MODEL_REF = select(Model.id, Model.name)
 _VERSION_REF = select(
@@ -54,7 +55,9 @@ async def models_by_id(session: AsyncSession, ids: Collection[int]) -> dict[int,
 
 
 async def version(session: AsyncSession, model_id: int, text: str) -> VersionRef:
-    """Find a version by its text, in any accepted spelling."""
+    """Find a version by its text, in any accepted spelling, or by `@` and an alias."""
+    if text.startswith(MARK):
+        return await aliased_version(session, model_id, text.removeprefix(MARK))
     name = str(read_version(text))
     found = await session.execute(
         _VERSION_REF.where(Version.model_id == model_id, Version.version == name)
@@ -63,6 +66,17 @@ async def version(session: AsyncSession, model_id: int, text: str) -> VersionRef
     if row is None:
         models = await models_by_id(session, [model_id])
         raise VersionNotFound(models[model_id].name, name)
+    return VersionRef(**row)
+
+
+async def aliased_version(session: AsyncSession, model_id: int, alias: str) -> VersionRef:
+    name = read_alias(alias)
+    query = _VERSION_REF.join(Alias, Alias.version_id == Version.id)
+    found = await session.execute(query.where(Alias.model_id == model_id, Alias.name == name))
+    row = found.mappings().one_or_none()
+    if row is None:
+        models = await models_by_id(session, [model_id])
+        raise AliasNotFound(models[model_id].name, name)
     return VersionRef(**row)
 
 
@@ -166,3 +180,24 @@ async def history(session: AsyncSession, version_id: int) -> Sequence[LifecycleT
         .order_by(LifecycleTransition.id)
     )
     return (await session.scalars(query)).all()
+
+
+async def aliases(
+    session: AsyncSession, model_id: int, *, limit: int, after: str | None
+) -> Sequence[Row[Alias, str]]:
+    """The aliases of a model by name, behind the name `after`, each with its version's text."""
+    query = select(Alias, Version.version).join_from(Alias, Version)
+    query = query.where(Alias.model_id == model_id).order_by(Alias.name).limit(limit)
+    if after is not None:
+        query = query.where(Alias.name > after)
+    return (await session.execute(query)).all()
+
+
+async def alias_moves(
+    session: AsyncSession, model_id: int, alias: str, *, limit: int, after: int | None
+) -> Sequence[AliasMove]:
+    """Where an alias led, newest first, before the move with the id `after`."""
+    query = select(AliasMove).where(AliasMove.model_id == model_id, AliasMove.alias == alias)
+    if after is not None:
+        query = query.where(AliasMove.id < after)
+    return (await session.scalars(query.order_by(AliasMove.id.desc()).limit(limit))).all()

@@ -55,7 +55,9 @@ from turnout.registry.schemas import (
 router = http.router("registry")
 
 Named = Annotated[str, Path(examples=["fraud-detection"])]
-Versioned = Annotated[str, Path(examples=["1.0.0"])]
+Versioned = Annotated[
+    str, Path(description="A version, or `@` and an alias", examples=["1.0.0", "@champion"])
+]
 Reason = Annotated[Summary | None, Query(description="Why, for the audit log")]
 
 

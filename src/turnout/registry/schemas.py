@@ -17,9 +17,11 @@ from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.runtime import Artifact, Runtime
 from turnout.registry.domain.signature import Signature
 from turnout.registry.domain.version import ModelDetails, VersionDetails
-from turnout.registry.tables import LifecycleTransition, Model, Version
+from turnout.registry.tables import Alias, AliasMove, LifecycleTransition, Model, Version
 
-View = TypeVar("View", "ModelView", "VersionView", "Move", "VersionWithHistory")
+View = TypeVar(
+    "View", "ModelView", "VersionView", "Move", "VersionWithHistory", "AliasView", "AliasStep"
+)
 Details = TypeVar("Details", ModelDetails, VersionDetails)
 
 
@@ -38,6 +40,7 @@ class VersionView(VersionDetails):
     model: str
     version: str
     stage: Lifecycle
+    aliases: Sequence[str]
     parent_version: str | None
     signature: Signature | None
     artifact: Artifact | None
@@ -62,6 +65,25 @@ class Move:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionWithHistory(VersionView):
     history: Sequence[Move]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasView:
+    alias: str
+    version: str
+    moved_at: datetime
+    moved_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasStep:
+    """A move of an alias; without a version before it was set, and after it was deleted."""
+
+    from_version: str | None
+    to_version: str | None
+    at: datetime
+    actor: str
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +116,14 @@ def version_with_history(
 ) -> VersionWithHistory:
     moves = [_filled(Move, step) for step in history]
     return _filled(VersionWithHistory, version_view(model, row), history=moves)
+
+
+def alias_view(row: Alias, version: str) -> AliasView:
+    return _filled(AliasView, row, alias=row.name, version=version)
+
+
+def alias_step(row: AliasMove) -> AliasStep:
+    return _filled(AliasStep, row)
 
 
 def _filled(kind: type[View], *sources: object, **known: Any) -> View:

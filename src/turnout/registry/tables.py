@@ -8,10 +8,12 @@ from sqlalchemy import (
     Index,
     Text,
     UniqueConstraint,
+    func,
+    select,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by, array
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from turnout.db import Base, Json
 from turnout.registry.domain.lifecycle import Lifecycle
@@ -41,6 +43,21 @@ class Model(Base):
     created_at: Mapped[datetime]
     created_by: Mapped[str]
     updated_at: Mapped[datetime]
+
+
+class Alias(Base):
+    __tablename__ = "alias"
+
+    model_id: Mapped[int] = mapped_column(
+        ForeignKey(Model.id, ondelete="CASCADE"), primary_key=True
+    )
+    name: Mapped[str] = mapped_column(Text(collation="C"), primary_key=True)
+    version_id: Mapped[int] = mapped_column(ForeignKey("version.id"), index=True)
+    moved_at: Mapped[datetime]
+    moved_by: Mapped[str]
+
+
+_SORTED_ALIASES = func.array_agg(aggregate_order_by(Alias.name, Alias.name))
 
 
 class Version(Base):
@@ -75,6 +92,14 @@ class Version(Base):
     created_by: Mapped[str]
     updated_at: Mapped[datetime]
 
+    aliases: Mapped[list[str]] = column_property(
+        select(func.coalesce(_SORTED_ALIASES, array([], type_=Text)))
+        .where(Alias.version_id == id)  # noqa: A003  (this class's column)
+        .correlate_except(Alias)
+        .scalar_subquery(),
+        expire_on_flush=False,
+    )
+
 
 class LifecycleTransition(Base):
     __tablename__ = "lifecycle_transition"
@@ -84,6 +109,22 @@ class LifecycleTransition(Base):
     version_id: Mapped[int] = mapped_column(ForeignKey(Version.id, ondelete="CASCADE"))
     from_stage: Mapped[Lifecycle] = mapped_column(_stage("from_stage"))
     to_stage: Mapped[Lifecycle] = mapped_column(_stage("to_stage"))
+    at: Mapped[datetime]
+    actor: Mapped[str]
+    reason: Mapped[str | None]
+
+
+class AliasMove(Base):
+    """Names versions by their text: it outlives them."""
+
+    __tablename__ = "alias_move"
+    __table_args__ = (Index(None, "model_id", "alias", "id"),)
+
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    model_id: Mapped[int] = mapped_column(ForeignKey(Model.id, ondelete="CASCADE"))
+    alias: Mapped[str] = mapped_column(Text(collation="C"))
+    from_version: Mapped[str | None]
+    to_version: Mapped[str | None]
     at: Mapped[datetime]
     actor: Mapped[str]
     reason: Mapped[str | None]

@@ -1,0 +1,32 @@
+"""All that happens to one model's versions and aliases waits for the model's row."""
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.errors import NotFound
+from turnout.registry.tables import Model, Version
+
+
+async def shared_model(session: AsyncSession, name: str) -> Model | None:
+    """Find a model and keep it from being deleted until this transaction ends."""
+    query = select(Model).where(Model.name == name)
+    return await session.scalar(query.with_for_update(read=True, key_share=True))
+
+
+async def locked_model(session: AsyncSession, model_id: int) -> Model:
+    query = select(Model).where(Model.id == model_id).with_for_update(key_share=True)
+    model = await session.scalar(query.execution_options(populate_existing=True))
+    if model is None:
+        raise NotFound("the model has been deleted meanwhile")
+    return model
+
+
+async def locked_version(session: AsyncSession, version_id: int) -> tuple[Model, Version]:
+    model_id = await session.scalar(select(Version.model_id).where(Version.id == version_id))
+    if model_id is None:
+        raise NotFound("the version has been deleted meanwhile")
+    model = await locked_model(session, model_id)
+    version = await session.get(Version, version_id, populate_existing=True)
+    if version is None:
+        raise NotFound("the version has been deleted meanwhile")
+    return model, version
