@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import turnout.access.tables
+import turnout.alerts.tables
 import turnout.events.tables
 import turnout.experiments.tables
 import turnout.idempotency

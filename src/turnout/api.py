@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.middleware import Middleware
 
 from turnout import db, migrations, telemetry
+from turnout.alerts.routes import router as alerts
 from turnout.experiments.planning import router as experiment_planning
 from turnout.experiments.routes import router as experiments
 from turnout.gateway.app import Gateway
@@ -55,6 +56,7 @@ ROUTERS: Final = (
     shadow,
     experiments,
     experiment_planning,
+    alerts,
 )
 TAGS: Final = (
     "registry",
@@ -63,6 +65,7 @@ TAGS: Final = (
     "observations",
     "rollouts",
     "experiments",
+    "alerts",
     "operation",
 )
 STATIC: Final = Path(__file__).parent / "static"

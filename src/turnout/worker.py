@@ -14,6 +14,7 @@ from typing import Any, Final
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from turnout import db, idempotency, telemetry
+from turnout.alerts import commands as alerts
 from turnout.db import Sessions, lost_connection
 from turnout.experiments.commands import tick as experiments
 from turnout.http import system_clock
@@ -63,6 +64,11 @@ class Worker:
             self.sessions, clock=self.clock, interval=self.settings.tick_interval
         )
 
+    async def tell(self) -> None:
+        """Tell of the alerts whose silence is over."""
+        async with db.transaction(self.sessions) as session:
+            await alerts.tell_untold(session, now=self.clock())
+
     async def retain(self) -> None:
         """Make room for the days to come, and drop what has been kept long enough."""
         async with db.transaction(self.sessions) as session:
@@ -82,6 +88,7 @@ class Worker:
             (self.fold, self.settings.fold_seconds),
             (self.tick, self.settings.tick_seconds),
             (self.analyse, self.settings.tick_seconds),
+            (self.tell, self.settings.tick_seconds),
         )
         for job, seconds in jobs:
             scheduler.add_job(

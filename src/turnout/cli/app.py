@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from turnout.cli import experiments, operate, serve
+from turnout.cli import alerts, experiments, operate, serve
 
 app = typer.Typer(
     name="turnout",
@@ -34,6 +34,7 @@ def turnout(
 serve.register(app)
 operate.register(app)
 experiments.register(app)
+alerts.register(app)
 
 
 def main() -> None:

@@ -36,6 +36,11 @@ COLOURS: Final = {
     "proven": "green",
     "obstacle": "red",
     "archived": "dim",
+    "firing": "bold red",
+    "acknowledged": "yellow",
+    "resolved": "green",
+    "critical": "bold red",
+    "warning": "yellow",
 }
 BAR: Final = 20
 

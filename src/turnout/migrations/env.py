@@ -7,6 +7,7 @@ from alembic import context
 from sqlalchemy import Connection, Enum
 
 import turnout.access.tables
+import turnout.alerts.tables
 import turnout.events.tables
 import turnout.experiments.tables
 import turnout.idempotency
