@@ -13,12 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.access.tables import AuditEntry
 from turnout.db import Sessions
+from turnout.events.tables import EventRow
+from turnout.experiments.commands.apply import NEWS
 from turnout.experiments.domain.machine import Transition as ExperimentTransition
 from turnout.experiments.domain.traffic import variants as experiment_variants
 from turnout.experiments.queries import arms
 from turnout.experiments.tables import Experiment, ExperimentAnalysis, ExperimentStep
 from turnout.registry.queries import versions_by_id
 from turnout.rollouts.domain.evidence import judge
+from turnout.rollouts.domain.news import news as news_of
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.progress import exposure
 from turnout.rollouts.domain.traffic import variants as rollout_variants
@@ -44,6 +47,7 @@ async def check(sessions: Sessions) -> None:
             check_arms(split.variants)
             await _check_owner_lives(session, split)
         await _check_one_in_production(session)
+        await _check_versions(session)
 
 
 async def _check_rollout(session: AsyncSession, rollout: Rollout) -> None:
@@ -59,6 +63,8 @@ async def _check_rollout(session: AsyncSession, rollout: Rollout) -> None:
     assert (rollout.finished_at is not None) is rollout.phase.terminal
     events = [f"rollout.{step.event}" for step in steps]
     assert await _audited(session, f"%/rollouts/{rollout.id}") == events
+    news = [(step.step, news_of(step.event, step.to_phase)) for step in steps]
+    assert await _told(session, f"%/rollouts/{rollout.id}") == [told for told in news if told[1]]
     await _check_splits(session, "rollout", rollout.id, [step.split_id for step in steps])
     if rollout.phase.live:
         await _check_traffic_of_rollout(session, rollout)
@@ -118,6 +124,9 @@ async def _check_experiment(session: AsyncSession, experiment: Experiment) -> No
     assert list(stored) == list(range(1, experiment.analyses + 1))
     events = [f"experiment.{step.event}" for step in steps]
     assert await _audited(session, f"%/experiments/{experiment.id}") == events
+    news = [(step.step, NEWS.get(step.event)) for step in steps]
+    told = await _told(session, f"%/experiments/{experiment.id}")
+    assert told == [wanted for wanted in news if wanted[1]]
     await _check_splits(session, "experiment", experiment.id, [step.split_id for step in steps])
     if experiment.status.live:
         await _check_traffic_of_experiment(session, experiment, steps[-1])
@@ -143,6 +152,28 @@ async def _audited(session: AsyncSession, subject: str) -> list[str]:
         AuditEntry.subject.like(subject), AuditEntry.action != "rollout.missed"
     )
     return list((await session.scalars(rows.order_by(AuditEntry.id))).all())
+
+
+async def _told(session: AsyncSession, subject: str) -> list[tuple[int, str]]:
+    """What others were told of a subject, and of which of its steps."""
+    rows = select(EventRow.data, EventRow.type).where(EventRow.subject.like(subject))
+    found = await session.execute(rows.order_by(EventRow.id))
+    return [(row.data["step"], row.type) for row in found if "step" in row.data]
+
+
+async def _check_versions(session: AsyncSession) -> None:
+    """Every change in a version's life was told once."""
+    query = text("""
+        SELECT count(*) FROM (
+            SELECT action, subject, count(*) FROM audit_entry
+            WHERE action IN ('version.registered', 'version.transitioned') GROUP BY 1, 2
+        ) AS noted FULL JOIN (
+            SELECT type, subject, count(*) FROM event
+            WHERE type IN ('version.registered', 'version.transitioned') GROUP BY 1, 2
+        ) AS told ON (noted.action, noted.subject) = (told.type, told.subject)
+        WHERE noted.count IS DISTINCT FROM told.count
+    """)
+    assert await session.scalar(query) == 0
 
 
 async def _check_splits(

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests import factories
 from tests.conftest import Clock
 from turnout.db import Sessions, transaction
+from turnout.events.tables import EventRow
 from turnout.quantities import percent
 from turnout.registry import queries as registry
 from turnout.registry.commands import transition
@@ -155,6 +156,12 @@ class Driver:
 
     async def events(self, rollout_id: UUID) -> list[str]:
         return [step.event.value for step in await self.steps(rollout_id)]
+
+    async def told(self, rollout_id: UUID) -> list[str]:
+        """What others were told of a rollout."""
+        query = select(EventRow.type).where(EventRow.subject.endswith(f"/rollouts/{rollout_id}"))
+        async with self.sessions() as session:
+            return list((await session.scalars(query.order_by(EventRow.id))).all())
 
     async def split(self, *, model: str = MODEL) -> Split:
         async with self.sessions() as session:

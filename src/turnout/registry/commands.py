@@ -1,6 +1,6 @@
 """What changes the registry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from datetime import datetime
 from typing import TypeVar
@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.attributes import set_committed_value
 
 from turnout.access.commands import audit
+from turnout.events.commands import emit
+from turnout.events.domain import EventType
 from turnout.registry.domain.lifecycle import Lifecycle, check_transition
 from turnout.registry.domain.runtime import Artifact
 from turnout.registry.domain.semver import SemVer
@@ -137,6 +139,8 @@ async def register_version(
         reason=reason,
         now=now,
     )
+    told = {"stage": version.stage, "reason": reason, "actor": actor}
+    _tell(session, EventType.VERSION_REGISTERED, model, version, now=now, told=told)
     return version
 
 
@@ -328,6 +332,22 @@ def _move(
         reason=reason,
         now=now,
     )
+    told = {"from_stage": before, "stage": to, "reason": reason, "actor": actor}
+    _tell(session, EventType.VERSION_TRANSITIONED, model, version, now=now, told=told)
+
+
+def _tell(
+    session: AsyncSession,
+    kind: EventType,
+    model: Model,
+    version: Version,
+    *,
+    told: Mapping[str, str | None],
+    now: datetime,
+) -> None:
+    data = {"model": model.name, "version": version.version, **told}
+    subject = _path(model, version)
+    emit(session, kind, subject=subject, model=model.name, data=data, now=now)
 
 
 async def _delete(session: AsyncSession, row: Model | Version, name: str) -> None:

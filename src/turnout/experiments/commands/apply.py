@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.access.commands import audit
+from turnout.events.commands import emit
+from turnout.events.domain import EventType
 from turnout.experiments import queries
 from turnout.experiments.domain.machine import Event, Transition
 from turnout.experiments.domain.plan import plan_hash
@@ -21,6 +23,13 @@ from turnout.registry.queries import models_by_id
 from turnout.traffic import commands as traffic
 from turnout.traffic.domain.split import Owner, OwnerKind, Split
 
+NEWS: Final[Mapping[Event, EventType]] = {
+    Event.STARTED: EventType.EXPERIMENT_STARTED,
+    Event.CONCLUDED: EventType.EXPERIMENT_CONCLUDED,
+    Event.STOPPED: EventType.EXPERIMENT_STOPPED,
+}
+"""The steps that others are told of."""
+
 
 async def apply(
     session: AsyncSession,
@@ -31,7 +40,7 @@ async def apply(
     actor: str,
     now: datetime,
 ) -> None:
-    """Write progress, traffic, history and audit row: all are committed, or none.
+    """Write progress, traffic, history, audit row and event: all are committed, or none.
 
     The caller holds the lock of the experiment's row. Refused when the traffic cannot be moved,
     because a version was rejected since, or because a rollout owns it.
@@ -70,6 +79,7 @@ async def apply(
         )
     )
     _audit(session, change, before.status)
+    _tell(session, change)
     await session.flush()
 
 
@@ -161,6 +171,29 @@ def _audit(session: AsyncSession, change: _Change, before: Status) -> None:
         },
         **change.by,
     )
+
+
+def _tell(session: AsyncSession, change: _Change) -> None:
+    experiment, transition, model = change.experiment, change.transition, change.model
+    kind = NEWS.get(transition.event)
+    if kind is None:
+        return
+    told = {
+        "experiment": experiment.id,
+        "step": experiment.step,
+        "model": model.name,
+        "key": experiment.key,
+        "control": experiment.plan.control,
+        "treatments": [arm.version for arm in experiment.plan.treatments],
+        "status": transition.progress.status,
+        "conclusion": transition.conclusion,
+        "winner": transition.winner,
+        "serves": transition.serves,
+        "reason": transition.reason,
+        "actor": change.actor,
+    }
+    of = subject(model, experiment)
+    emit(session, kind, subject=of, model=model.name, data=told, now=change.now)
 
 
 def subject(model: ModelRef, experiment: Experiment) -> str:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.access.commands import audit
+from turnout.events.commands import emit
 from turnout.observations import commands as observations
 from turnout.quantities import percent
 from turnout.registry import commands as registry
@@ -17,6 +18,7 @@ from turnout.registry.domain.version import VersionRef
 from turnout.registry.queries import versions_by_id
 from turnout.rollouts import queries
 from turnout.rollouts.domain.evidence import Evidence, Judgement, Sequences, judge
+from turnout.rollouts.domain.news import news
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Plan
 from turnout.rollouts.domain.progress import Progress, exposure, moves_traffic
@@ -68,7 +70,7 @@ async def apply(
     actor: str,
     now: datetime,
 ) -> None:
-    """Write progress, traffic, evidence, history and audit row: all are committed, or none.
+    """Write progress, traffic, evidence, history, audit row and event: all are committed, or none.
 
     The caller holds the lock of the rollout's row. Refused when the traffic cannot be moved, for
     instance because the version was rejected since.
@@ -135,6 +137,10 @@ class _Change:
         return Owner(kind=OwnerKind.ROLLOUT, id=str(self.rollout.id))
 
     @property
+    def subject(self) -> str:
+        return f"models/{self.candidate.model}/rollouts/{self.rollout.id}"
+
+    @property
     def by(self) -> Mapping[str, Any]:
         """Who does it, when and why, as the commands of other slices take it."""
         return {"actor": self.actor, "now": self.now, "reason": self.transition.reason}
@@ -180,11 +186,32 @@ def _write_down(
     audit(
         session,
         action=f"rollout.{transition.event}",
-        subject=f"models/{change.candidate.model}/rollouts/{rollout.id}",
+        subject=change.subject,
         before=None if first else _noted(rollout.plan, before),
         after=_noted(rollout.plan, rollout.progress) | {"verdict": transition.verdict},
         **change.by,
     )
+    _tell(session, change, before)
+
+
+def _tell(session: AsyncSession, change: _Change, before: Progress) -> None:
+    rollout, transition, candidate = change.rollout, change.transition, change.candidate
+    kind = news(transition.event, rollout.progress.phase)
+    if kind is None:
+        return
+    told = _noted(rollout.plan, rollout.progress) | {
+        "rollout": rollout.id,
+        "step": rollout.step,
+        "model": candidate.model,
+        "candidate": candidate.version,
+        "baseline": change.baseline.version if change.baseline else None,
+        "from_phase": before.phase,
+        "verdict": transition.verdict,
+        "reason": transition.reason,
+        "actor": change.actor,
+    }
+    subject, model = change.subject, candidate.model
+    emit(session, kind, subject=subject, model=model, data=told, now=change.now)
 
 
 async def _set_traffic(session: AsyncSession, change: _Change, progress: Progress) -> Progress:
