@@ -1,8 +1,10 @@
 """Model servers on a loopback port: honest ones, and those of bad days."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
@@ -57,3 +59,46 @@ async def endless(request: web.Request) -> web.StreamResponse:
             await response.write(b"0" * 1_000_000)
     except ConnectionResetError:
         return response
+
+
+@dataclass
+class ChatServer:
+    """Speaks OpenAI's chat completions: refuses a wrong key and an unknown model as it does.
+
+    A model's answer is a text, a status with its headers, or a handler of bad days.
+    """
+
+    models: Mapping[str, str | tuple[int, Mapping[str, str]] | Handler]
+    key: str | None = None
+    asked: list[dict[str, Any]] = field(default_factory=list)
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        if request.path != "/v1/chat/completions":
+            return web.json_response({"detail": "Not Found"}, status=404)
+        given = request.headers.get("Authorization", "")
+        if self.key is not None and given != f"Bearer {self.key}":
+            return _error(401, f"Incorrect API key provided: {given.removeprefix('Bearer ')}")
+        body = await request.json()
+        self.asked.append(body)
+        answer = self.models.get(body["model"])
+        if answer is None:
+            return _error(404, f"The model `{body['model']}` does not exist")
+        if callable(answer):
+            return await answer(request)
+        if isinstance(answer, tuple):
+            return _error(answer[0], "try later", answer[1])
+        return web.json_response(completion(answer))
+
+
+def completion(text: str | None, **choice: object) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text, "refusal": None}
+    return {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop", **choice}],
+        "usage": {"prompt_tokens": 1000, "completion_tokens": 200, "total_tokens": 1200},
+    }
+
+
+def _error(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    return web.json_response({"error": {"message": message}}, status=status, headers=headers)

@@ -51,7 +51,9 @@ def test_a_runtime_is_read_by_its_kind_and_kept_in_json(
 @pytest.mark.parametrize(
     ("body", "place", "sentence"),
     [
-        pytest.param({"kind": "pickle"}, (), "'onnx', 'http', 'external'", id="unknown kind"),
+        pytest.param(
+            {"kind": "pickle"}, (), "'onnx', 'http', 'openai', 'external'", id="unknown kind"
+        ),
         pytest.param({}, (), "kind", id="no kind"),
         pytest.param(
             {"kind": "onnx", "url": "http://a"}, ("onnx", "url"), "Unexpected", id="another's field"

@@ -14,7 +14,7 @@ from turnout.http import Session
 from turnout.problems import problems
 from turnout.quantities import STRICT, Text
 from turnout.registry.domain.fields import VersionName
-from turnout.registry.domain.runtime import ExternalRuntime, HttpRuntime
+from turnout.registry.domain.runtime import ExternalRuntime, HttpRuntime, OpenAIRuntime
 from turnout.registry.domain.version import ModelNotFound, VersionNotFound, VersionRef
 from turnout.rollouts.commands.drill import rehearse
 
@@ -110,7 +110,7 @@ async def _try_out(gateway: Gateway, version: VersionRef, inputs: Any) -> Trial:
         return Trial(
             result=Result.UNPROVEN, sentence="its caller runs it, so only the caller can try it"
         )
-    if isinstance(version.runtime, HttpRuntime) and inputs is None:
+    if isinstance(version.runtime, HttpRuntime | OpenAIRuntime) and inputs is None:
         return Trial(
             result=Result.UNPROVEN, sentence="its server was not asked: send inputs for it"
         )

@@ -1,7 +1,7 @@
 """From a route and a request to an answer: who answers, who answers instead, what is recorded."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -29,6 +29,7 @@ from turnout.registry.domain.runtime import ExternalRuntime
 from turnout.registry.domain.version import VersionRef
 from turnout.telemetry import log
 from turnout.traffic.domain.assignment import fallback
+from turnout.traffic.domain.overrides import Attribute
 from turnout.traffic.domain.split import Assignment, Reason
 
 ERROR_LENGTH: Final = 200
@@ -185,7 +186,7 @@ class Responder:
                 error_text=_error_text(attempt.result) if failed else None,
                 cost=answer.cost,
                 shadow=shadow,
-                attributes=request.attributes,
+                attributes=_attributes(request, answer),
             ),
         )
 
@@ -198,6 +199,13 @@ def _stand_in(live: LiveRoute, failed: Assignment) -> Assignment | None:
     if found and isinstance(live.route.versions[found.version].runtime, ExternalRuntime):
         return None
     return found
+
+
+def _attributes(request: PredictRequest, answer: Answer) -> Mapping[str, Attribute] | None:
+    """Note which of a provider's models answered where versions can be compared by it."""
+    if answer.answered_by is None:
+        return request.attributes
+    return {"answered_by": answer.answered_by, **(request.attributes or {})}
 
 
 def _error_text(trouble: object) -> str:

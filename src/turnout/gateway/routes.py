@@ -146,6 +146,7 @@ def reply(served: Served) -> PredictReply:
         confidence=served.answer.confidence,
         latency_ms=round(served.latency_ms, 3),
         fallback=served.by.reason is Reason.FALLBACK,
+        answered_by=served.answer.answered_by,
     )
 
 

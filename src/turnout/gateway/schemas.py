@@ -83,7 +83,7 @@ class AssignReply(Struct, kw_only=True):
     split_id: int | None
 
 
-class PredictReply(Struct, kw_only=True):
+class PredictReply(Struct, kw_only=True, omit_defaults=True):
     prediction_id: str
     model: str
     version: str
@@ -93,6 +93,10 @@ class PredictReply(Struct, kw_only=True):
     confidence: float | None
     latency_ms: float
     fallback: bool
+    answered_by: Annotated[
+        str | None,
+        Meta(description="Of a chat model: which of the provider's models gave the answer"),
+    ] = None
 
 
 assign_requests: Final = msgspec.json.Decoder(AssignRequest)

@@ -36,6 +36,29 @@ VERSION: Final[Any] = {
             "changelog": "Adds the merchant's country.",
         },
     },
+    "chat model": {
+        "summary": "A prompt and a chat model behind an OpenAI-compatible API",
+        "value": {
+            "version": "3.0.0",
+            "tags": ["security-reviewed"],
+            "runtime": {
+                "kind": "openai",
+                "url": "http://localhost:11434/v1",
+                "model_name": "qwen3:8b",
+                "fallback_model": "qwen3:1.7b",
+                "token_env": "CHAT_API_KEY",
+                "messages": [
+                    {"role": "system", "content": "Answer yes or no."},
+                    {"role": "user", "content": "Is this payment fraud? {{payment}}"},
+                ],
+                "classes": {"yes": "fraud", "no": "legitimate"},
+                "temperature": 0,
+                "max_tokens": 5,
+                "prices": {"qwen3:8b": {"input": 0.5, "output": 1.5}},
+                "timeout": "8s",
+            },
+        },
+    },
     "model server": {
         "summary": "A server that speaks the Open Inference Protocol v2",
         "value": {

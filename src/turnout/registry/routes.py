@@ -141,8 +141,9 @@ async def register_version(
     """Registers one immutable release of a model, and the model itself on first use.
 
     The version follows Semantic Versioning 2.0.0. `runtime` says how it is served: `onnx` (upload
-    the file next), `http` (a model server), or `external` (the default: you run the model, Turnout
-    routes and measures). It starts its life in `development` and gets no traffic by itself.
+    the file next), `http` (a model server), `openai` (a chat model), or `external` (the default:
+    you run the model, Turnout routes and measures). It starts its life in `development` and gets
+    no traffic by itself.
     """
     row = await commands.register_version(
         session, model, body, actor=actor, now=now, reason=body.reason

@@ -23,13 +23,15 @@ class Answer:
     """What a version made of one input.
 
     `label` is the predicted class as text, so that a label reported later can be compared with it;
-    None when the prediction is not a class (a real number, a list, free text).
+    None when the prediction is not a class (a real number, a list, free text). `answered_by` is
+    the model of a provider that gave the answer, where a version may ask more than one.
     """
 
     prediction: JsonValue
     confidence: float | None = None
     label: str | None = None
     cost: float | None = None
+    answered_by: str | None = None
 
 
 class Runtime(Protocol):

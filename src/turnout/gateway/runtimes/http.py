@@ -5,6 +5,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
@@ -97,54 +98,52 @@ def http_session() -> aiohttp.ClientSession:
     )
 
 
-class HttpModel:
-    """One version behind HTTP."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    status: int
+    content: bytes
+    retry_after: str | None
 
-    def __init__(
-        self,
-        session: aiohttp.ClientSession,
-        version: VersionRef,
-        config: HttpRuntime,
-        *,
-        deadline: timedelta,
-    ) -> None:
+
+class Endpoint:
+    """Where one version's server is asked: its address, its token, and its places for calls."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, *, token_env: str | None) -> None:
         self._session = session
-        self._url = _address(config, version.model)
-        self._v2 = config.protocol == "v2"
-        self._ports = oip.ports_of(version.signature) if version.signature else None
-        self._token_env = config.token_env
-        self._deadline = config.timeout or deadline
+        self._url = url
+        self._token_env = token_env
         self._in_flight = 0
 
-    async def predict(self, inputs: JsonValue) -> Answer:
-        if self._v2:
-            body, lone = oip.request(inputs, self._ports)
-            return oip.answer(await self._ask(body), lone=lone)
-        return _plain(await self._ask(msgspec.json.encode({"inputs": inputs})))
-
-    def close(self) -> None:
-        """Nothing of its own to close: the session is the replica's."""
-
-    async def _ask(self, body: bytes) -> bytes:
+    async def ask(self, body: bytes, *, deadline: timedelta) -> Reply:
+        """Post JSON and read what comes, whatever its status; raises RuntimeFailure."""
         if self._in_flight >= IN_FLIGHT:
             raise RuntimeFailure(
                 Failure.OVERLOADED, f"{IN_FLIGHT} calls to it are waiting for an answer"
             )
         self._in_flight += 1
         try:
-            async with asyncio.timeout(self._deadline.total_seconds()):
-                status, content = await self._post_again_if_stale(body)
+            async with asyncio.timeout(deadline.total_seconds()):
+                return await self._post_again_if_stale(body)
         except TimeoutError:
-            raise timed_out(self._deadline) from None
+            raise timed_out(deadline) from None
         except aiohttp.ClientError as error:
             raise RuntimeFailure(Failure.UNREACHABLE, f"{type(error).__name__}: {error}") from None
         finally:
             self._in_flight -= 1
-        if status != 200:
-            raise _refusal(status, content)
-        return content
 
-    async def _post_again_if_stale(self, body: bytes) -> tuple[int, bytes]:
+    def refusal(self, reply: Reply) -> InputMismatch | RuntimeFailure:
+        """What a status other than 200 means, in words that never hold the token."""
+        said = _said(reply.content)
+        if token := os.environ.get(self._token_env or ""):
+            said = said.replace(token, "…")
+        if reply.status in _INPUT_REFUSED:
+            return InputMismatch(f"the model server refuses this input ({reply.status}): {said}")
+        if reply.status in _OVERLOADED:
+            return RuntimeFailure(Failure.OVERLOADED, f"status {reply.status}: {said}")
+        kind = Failure.FAILED if reply.status >= 500 else Failure.REFUSED
+        return RuntimeFailure(kind, f"status {reply.status}: {said}")
+
+    async def _post_again_if_stale(self, body: bytes) -> Reply:
         """A kept connection may be closed by the server while we write; that is nobody's failure.
 
         To ask a model twice changes nothing, so a request may be sent again, once.
@@ -154,7 +153,7 @@ class HttpModel:
         except _STALE:
             return await self._post(body)
 
-    async def _post(self, body: bytes) -> tuple[int, bytes]:
+    async def _post(self, body: bytes) -> Reply:
         async with self._session.post(
             self._url, data=body, headers=self._headers(), allow_redirects=False
         ) as response:
@@ -165,7 +164,11 @@ class HttpModel:
                     raise RuntimeFailure(
                         Failure.GARBAGE, f"its answer is longer than {LARGEST_ANSWER:,} bytes"
                     )
-            return response.status, bytes(content)
+            return Reply(
+                status=response.status,
+                content=bytes(content),
+                retry_after=response.headers.get("Retry-After"),
+            )
 
     def _headers(self) -> Mapping[str, str]:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
@@ -180,13 +183,50 @@ class HttpModel:
         return headers
 
 
-def _address(config: HttpRuntime, model: str) -> str:
-    """Where to post: for v2, `url` is the server, unless it names the infer endpoint itself."""
+class HttpModel:
+    """One version behind HTTP."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        version: VersionRef,
+        config: HttpRuntime,
+        *,
+        deadline: timedelta,
+    ) -> None:
+        url = _address(config, version.model)
+        self._endpoint = Endpoint(session, url, token_env=config.token_env)
+        self._v2 = config.protocol == "v2"
+        self._ports = oip.ports_of(version.signature) if version.signature else None
+        self._deadline = config.timeout or deadline
+
+    async def predict(self, inputs: JsonValue) -> Answer:
+        if self._v2:
+            body, lone = oip.request(inputs, self._ports)
+            return oip.answer(await self._ask(body), lone=lone)
+        return _plain(await self._ask(msgspec.json.encode({"inputs": inputs})))
+
+    def close(self) -> None:
+        """Nothing of its own to close: the session is the replica's."""
+
+    async def _ask(self, body: bytes) -> bytes:
+        reply = await self._endpoint.ask(body, deadline=self._deadline)
+        if reply.status != 200:
+            raise self._endpoint.refusal(reply)
+        return reply.content
+
+
+def checked_server(url: str) -> str:
+    """Check an address again, as at registration: the resolver never sees a literal one."""
     try:
-        # Again, as at registration: the resolver is never asked about a literal address.
-        url = check_server(config.url)
+        return check_server(url)
     except ValueError as error:
         raise RuntimeFailure(Failure.NOT_LOADED, str(error)) from None
+
+
+def _address(config: HttpRuntime, model: str) -> str:
+    """Where to post: for v2, `url` is the server, unless it names the infer endpoint itself."""
+    url = checked_server(config.url)
     if config.protocol == "json" or url.endswith("/infer"):
         return url
     return f"{url.rstrip('/')}/v2/models/{config.model_name or model}/infer"
@@ -208,20 +248,13 @@ def _plain(body: bytes) -> Answer:
     )
 
 
-def _refusal(status: int, content: bytes) -> InputMismatch | RuntimeFailure:
-    said = _said(content)
-    if status in _INPUT_REFUSED:
-        return InputMismatch(f"the model server refuses this input ({status}): {said}")
-    if status in _OVERLOADED:
-        return RuntimeFailure(Failure.OVERLOADED, f"status {status}: {said}")
-    kind = Failure.FAILED if status >= 500 else Failure.REFUSED
-    return RuntimeFailure(kind, f"status {status}: {said}")
-
-
 def _said(content: bytes) -> str:
     try:
         errors = msgspec.json.decode(content, type=Errors)
-        text = str(errors.error or errors.detail or "")
+        error = errors.error
+        if isinstance(error, dict) and "message" in error:  # OpenAI's
+            error = error["message"]
+        text = str(error or errors.detail or "")
     except msgspec.DecodeError:
         text = content[:1000].decode(errors="replace")
     line = " ".join(text.split())

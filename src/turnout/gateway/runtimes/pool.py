@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 from turnout.errors import Conflict
 from turnout.gateway.runtimes.answers import Failure, Runtime, RuntimeFailure, first_line
+from turnout.gateway.runtimes.chat import ChatModel
 from turnout.gateway.runtimes.http import HttpModel, http_session
 from turnout.gateway.runtimes.onnx import OnnxModel
 from turnout.registry.artifacts import location
-from turnout.registry.domain.runtime import ExternalRuntime, HttpRuntime, OnnxRuntime
+from turnout.registry.domain.runtime import ExternalRuntime, HttpRuntime, OnnxRuntime, OpenAIRuntime
 from turnout.registry.domain.version import VersionRef
 from turnout.settings import Settings
 from turnout.telemetry import log
@@ -144,6 +145,9 @@ class RuntimePool:
             case HttpRuntime() as config:
                 self._http = self._http or http_session()
                 return HttpModel(self._http, version, config, deadline=self._deadline)
+            case OpenAIRuntime() as config:
+                self._http = self._http or http_session()
+                return ChatModel(self._http, version, config, deadline=self._deadline)
             case ExternalRuntime():
                 raise RunByCaller(version)
             case _:

@@ -3,14 +3,17 @@
 import ipaddress
 import re
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from annotated_types import Ge
+from annotated_types import Ge, Le, MaxLen
 
 from turnout.quantities import STRICT, Duration, Reading
-from turnout.registry.domain.fields import Address, Label
+from turnout.registry.domain.chat import Message, Price, check_parameters, spoken
+from turnout.registry.domain.fields import Address, Document, Label, Number
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -85,6 +88,24 @@ def _literal_address(host: str) -> IPAddress | None:
     return address
 
 
+def _check_token_variable(name: str | None) -> None:
+    if name is not None and not _TOKEN_VARIABLE.fullmatch(name):
+        raise ValueError(
+            "token_env is the name of an environment variable that ends in TOKEN or API_KEY"
+            " and does not begin with TURNOUT_, such as FRAUD_SERVER_TOKEN"
+        )
+
+
+def _check_timeout(timeout: timedelta | None) -> None:
+    if timeout is not None and not timeout:
+        raise ValueError("a timeout is longer than nothing")
+
+
+Server = Annotated[
+    Address, Reading(check=check_server, describe={"type": "string", "format": "uri"})
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
     """Where the version's file came from, and its fingerprint."""
@@ -133,23 +154,54 @@ class HttpRuntime:
     __pydantic_config__ = STRICT
 
     kind: Literal["http"] = "http"
-    url: Annotated[
-        Address,
-        Reading(check=check_server, describe={"type": "string", "format": "uri"}),
-    ]
+    url: Server
     protocol: Literal["v2", "json"] = "v2"
     model_name: Label | None = None
     token_env: Label | None = None
     timeout: Duration | None = None
 
     def __post_init__(self) -> None:
-        if self.token_env is not None and not _TOKEN_VARIABLE.fullmatch(self.token_env):
-            raise ValueError(
-                "token_env is the name of an environment variable that ends in TOKEN or API_KEY"
-                " and does not begin with TURNOUT_, such as FRAUD_SERVER_TOKEN"
-            )
-        if self.timeout is not None and not self.timeout:
-            raise ValueError("a timeout is longer than nothing")
+        _check_token_variable(self.token_env)
+        _check_timeout(self.timeout)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAIRuntime:
+    """A chat model behind an OpenAI-compatible API, asked at `{url}/chat/completions`.
+
+    `token_env` names the variable, in Turnout's environment, that holds the API key; the key itself
+    is never stored. `messages` are the prompt, with `{{name}}` where an input goes. With `classes`,
+    an answer that says one of the words on the left is of the class on the right, and any other
+    is a failure. `fallback_model`, of the same provider, is asked once when the first one fails.
+    `prices`, by model, turn the tokens used into the prediction's cost.
+    """
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["openai"] = "openai"
+    url: Server
+    model_name: Label
+    token_env: Label | None = None
+    messages: Annotated[tuple[Message, ...], MaxLen(100)] = ()
+    temperature: Annotated[Number, Ge(0), Le(2)] | None = None
+    max_tokens: Annotated[int, Ge(1)] | None = None
+    parameters: Document = field(default_factory=dict)
+    fallback_model: Label | None = None
+    classes: Annotated[Mapping[Label, Label], MaxLen(1000)] = field(default_factory=dict)
+    prices: Annotated[Mapping[Label, Price], MaxLen(100)] = field(default_factory=dict)
+    timeout: Duration | None = None
+
+    def __post_init__(self) -> None:
+        _check_token_variable(self.token_env)
+        _check_timeout(self.timeout)
+        check_parameters(self.parameters)
+        if self.fallback_model == self.model_name:
+            raise ValueError("fallback_model is another model than model_name")
+        for name in self.prices:
+            if name not in {self.model_name, self.fallback_model}:
+                raise ValueError(f"prices has {name!r}, which is neither model that is asked")
+        if len({spoken(words) for words in self.classes}) < len(self.classes):
+            raise ValueError("two of the answers in classes differ only in case or punctuation")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +218,7 @@ class _ByKind:
     """Have pydantic pick the class by `kind`, so that errors speak of that one alone."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        kinds = (OnnxRuntime, HttpRuntime, ExternalRuntime)
+        kinds = (OnnxRuntime, HttpRuntime, OpenAIRuntime, ExternalRuntime)
         return {
             "type": "tagged-union",
             "discriminator": "kind",
@@ -177,4 +229,4 @@ class _ByKind:
         }
 
 
-Runtime = Annotated[OnnxRuntime | HttpRuntime | ExternalRuntime, _ByKind()]
+Runtime = Annotated[OnnxRuntime | HttpRuntime | OpenAIRuntime | ExternalRuntime, _ByKind()]
