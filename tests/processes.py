@@ -22,7 +22,7 @@ def free_port() -> int:
         return port
 
 
-def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
@@ -41,7 +41,7 @@ def status(url: str) -> int | None:
 def stop(process: Process) -> int:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
-    return process.wait(timeout=30)
+    return process.wait(timeout=120)
 
 
 def start(command: str, *arguments: str, data_dir: Path, **settings: str) -> Process:

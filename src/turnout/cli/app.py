@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from turnout.cli import alerts, experiments, operate, serve
+from turnout.cli import alerts, backups, experiments, operate, serve
 
 app = typer.Typer(
     name="turnout",
@@ -32,6 +32,7 @@ def turnout(
 
 
 serve.register(app)
+backups.register(app)
 operate.register(app)
 experiments.register(app)
 alerts.register(app)

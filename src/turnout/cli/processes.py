@@ -6,7 +6,7 @@ import ipaddress
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from turnout import db, embedded, migrations, telemetry
 from turnout.api import create_app
+from turnout.backup.domain import BackupFailed
 from turnout.cli.remote import fail
 from turnout.db import lost_connection
 from turnout.settings import Settings
@@ -49,11 +50,24 @@ def run(data_dir: Path | None, *, address: tuple[str, int] | None, worker: bool)
     """Run the API at `address`, if one is given, and the worker, if wanted, until told to stop."""
     settings = _settings(data_dir)
     listener = None if address is None else _listen(settings, *address)
-    _until_done(_serve(settings, listener, worker=worker))
+    until_done(_serve(settings, listener, worker=worker))
 
 
 def migrate(data_dir: Path | None) -> None:
-    _until_done(_migrate(_settings(data_dir)))
+    until_done(_migrate(_settings(data_dir)))
+
+
+def on_database(
+    data_dir: Path | None, work: Callable[[Settings, str], Coroutine[Any, Any, None]]
+) -> None:
+    """Do some work on the database of the settings, started for it where it is the embedded one."""
+    settings = _settings(data_dir)
+
+    async def connected() -> None:
+        async with _database(settings) as url:
+            await work(settings, url)
+
+    until_done(connected())
 
 
 def _settings(data_dir: Path | None) -> Settings:
@@ -107,10 +121,10 @@ def _listen(settings: Settings, host: str, port: int) -> socket.socket:
     return listener
 
 
-def _until_done(main: Coroutine[Any, Any, None]) -> None:
+def until_done(main: Coroutine[Any, Any, None]) -> None:
     try:
         uvloop.run(main)
-    except (CannotStart, embedded.EmbeddedUnavailable) as error:
+    except (CannotStart, embedded.EmbeddedUnavailable, BackupFailed) as error:
         raise fail(str(error)) from None
     except (OSError, SQLAlchemyError) as error:
         if not lost_connection(error):
