@@ -19,6 +19,8 @@ from starlette.middleware import Middleware
 
 from turnout import db, migrations, telemetry
 from turnout.alerts.routes import router as alerts
+from turnout.events.feed import Feed
+from turnout.events.routes import router as events
 from turnout.experiments.planning import router as experiment_planning
 from turnout.experiments.routes import router as experiments
 from turnout.gateway.app import Gateway
@@ -57,6 +59,7 @@ ROUTERS: Final = (
     experiments,
     experiment_planning,
     alerts,
+    events,
 )
 TAGS: Final = (
     "registry",
@@ -66,6 +69,7 @@ TAGS: Final = (
     "rollouts",
     "experiments",
     "alerts",
+    "events",
     "operation",
 )
 STATIC: Final = Path(__file__).parent / "static"
@@ -96,6 +100,7 @@ def create_app(settings: Settings, engine: AsyncEngine, *, clock: Clock = system
     sessions = db.sessions(engine)
     limit = settings.max_body_megabytes * 1_000_000
     running = Gateway(settings=settings, engine=engine, sessions=sessions, clock=clock)
+    feed = Feed(engine)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -103,6 +108,7 @@ def create_app(settings: Settings, engine: AsyncEngine, *, clock: Clock = system
         try:
             yield
         finally:
+            await feed.stop()
             await running.stop()
 
     app = FastAPI(
@@ -119,6 +125,7 @@ def create_app(settings: Settings, engine: AsyncEngine, *, clock: Clock = system
     )
     app.state.resources = Resources(settings=settings, sessions=sessions, clock=clock)
     app.state.gateway = running
+    app.state.feed = feed
     install_problem_handlers(app)
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")

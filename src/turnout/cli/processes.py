@@ -41,6 +41,10 @@ class Server(uvicorn.Server):
             address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             telemetry.log.info("serving", address=address, documentation=f"{address}/docs")
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.config.app.state.feed.close()  # type: ignore[union-attr]  # or it would wait for them
+        await super().shutdown(sockets)
+
 
 class CannotStart(Exception):
     """What is wrong with the surroundings, in a sentence that says what to do."""

@@ -1,6 +1,11 @@
 """What others are told: by webhook, by the event stream, on the phone of who is on call."""
 
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any
 
 
 class EventType(StrEnum):
@@ -23,3 +28,54 @@ class EventType(StrEnum):
     UPDATE_STARTED = "update.started"
     UPDATE_FINISHED = "update.finished"
     RETRAINING_REQUESTED = "retraining.requested"
+    WEBHOOK_DISABLED = "webhook.disabled"
+    WEBHOOK_TEST = "webhook.test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened. `position` is its place in the order in which events are read."""
+
+    id: int
+    position: int
+    at: datetime
+    type: EventType
+    subject: str
+    model: str | None
+    data: Mapping[str, Any]
+
+
+def check_pattern(pattern: str) -> str:
+    """Refuse a pattern that no event would ever match."""
+    if not any(fnmatchcase(kind, pattern) for kind in EventType):
+        raise ValueError(
+            f"{pattern!r} matches no event: write a type such as rollout.rolled_back, or a pattern"
+            f" such as rollout.* or *; the types are {', '.join(EventType)}"
+        )
+    return pattern
+
+
+def wanted(
+    kind: str, model: str | None, *, types: Collection[str], models: Collection[str] | None
+) -> bool:
+    """Whether a reader who asked for these types (or patterns) and models wants an event.
+
+    An event about no model in particular, such as a disabled webhook, is for every reader of its
+    type who named no models.
+    """
+    return any(fnmatchcase(kind, pattern) for pattern in types) and (
+        models is None or model in models
+    )
+
+
+def told(event: Event) -> dict[str, Any]:
+    """What every reader is told of an event, as JSON values: by the stream and by webhooks.
+
+    `data` names the subject and the model beside what its type brings; alerts bring a `subject`
+    of their own, which is what they are about.
+    """
+    return {
+        "type": event.type,
+        "timestamp": event.at.isoformat().replace("+00:00", "Z"),
+        "data": {"subject": event.subject, "model": event.model, **event.data},
+    }
