@@ -27,6 +27,7 @@ from turnout.gateway.app import Gateway
 from turnout.gateway.drill_routes import router as drill
 from turnout.gateway.routes import router as gateway
 from turnout.http import BodyLimit, Resources, system_clock
+from turnout.monitoring.routes import router as monitoring
 from turnout.observations.routes import router as observations
 from turnout.problems import Problem, install_problem_handlers
 from turnout.quantities import Clock
@@ -60,6 +61,7 @@ ROUTERS: Final = (
     experiment_planning,
     alerts,
     events,
+    monitoring,
 )
 TAGS: Final = (
     "registry",
@@ -70,6 +72,7 @@ TAGS: Final = (
     "experiments",
     "alerts",
     "events",
+    "monitoring",
     "operation",
 )
 STATIC: Final = Path(__file__).parent / "static"

@@ -19,6 +19,7 @@ from turnout.backup.schedule import back_up_if_due
 from turnout.db import Sessions, lost_connection
 from turnout.experiments.commands import tick as experiments
 from turnout.http import system_clock
+from turnout.monitoring import commands as monitoring
 from turnout.observations import commands as observations
 from turnout.observations.folding import FoldFailed
 from turnout.quantities import Clock
@@ -67,6 +68,10 @@ class Worker:
             self.sessions, clock=self.clock, interval=self.settings.tick_interval
         )
 
+    async def watch(self) -> None:
+        """Look at the thresholds of every version that serves."""
+        await monitoring.tick(self.sessions, clock=self.clock, interval=self.settings.tick_interval)
+
     async def tell(self) -> None:
         """Tell of the alerts whose silence is over."""
         async with db.transaction(self.sessions) as session:
@@ -94,6 +99,7 @@ class Worker:
             (self.fold, self.settings.fold_seconds),
             (self.tick, self.settings.tick_seconds),
             (self.analyse, self.settings.tick_seconds),
+            (self.watch, self.settings.tick_seconds),
             (self.tell, self.settings.tick_seconds),
             (self.back_up, BACKUP_SECONDS),
         )

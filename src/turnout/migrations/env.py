@@ -12,6 +12,7 @@ import turnout.backup.tables
 import turnout.events.tables
 import turnout.experiments.tables
 import turnout.idempotency
+import turnout.monitoring.tables
 import turnout.observations.tables
 import turnout.registry.tables
 import turnout.rollouts.tables

@@ -1,0 +1,49 @@
+"""A version that breaks a threshold leaves the road by the one path that rollbacks have."""
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.errors import Conflict
+from turnout.registry import queries as registry
+from turnout.registry.domain.version import VersionRef
+from turnout.rollouts import queries as rollouts
+from turnout.rollouts.commands import order
+from turnout.rollouts.commands.restore import NoProvenVersion, restore
+from turnout.rollouts.commands.start import lock
+from turnout.rollouts.domain.orders import Order, Restoration
+
+WORKER: Final = "worker"
+
+
+class BaselineBroken(Conflict):
+    def __init__(self, version: VersionRef, candidate: VersionRef) -> None:
+        super().__init__(
+            f"{version.version} is the baseline that the rollout of {candidate.version} would go"
+            f" back to: promote {candidate.version}, or go back to another version by hand",
+            version=version.version,
+            candidate=candidate.version,
+        )
+
+
+async def roll_back(
+    session: AsyncSession, model: str, version_id: int, *, reason: str, now: datetime
+) -> None:
+    """Take the version off the road: the rollout of which it is the candidate is rolled back, or
+    the last other version that proved itself answers instead. Refused where neither can be."""
+    found = await registry.model(session, model)
+    await lock(session, found)
+    live = await rollouts.live(session, found.id)
+    if live is not None and live.candidate_id == version_id:
+        await order.roll_back(session, live.id, Order(reason=reason), actor=WORKER, now=now)
+        return
+    if live is not None:
+        versions = await registry.versions_by_id(session, [version_id, live.candidate_id])
+        raise BaselineBroken(versions[version_id], versions[live.candidate_id])
+    proven = await rollouts.last_proven(session, found.id, but=version_id)
+    if proven is None:
+        raise NoProvenVersion(found)
+    target = (await registry.versions_by_id(session, [proven]))[proven]
+    wish = Restoration(reason=reason, to_version=target.version)
+    await restore(session, model, wish, actor=WORKER, now=now)

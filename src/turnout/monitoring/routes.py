@@ -1,0 +1,60 @@
+from typing import Annotated
+
+from fastapi import Body, Path
+
+from turnout import http
+from turnout.http import Actor, Now, Session
+from turnout.monitoring import commands, examples, queries
+from turnout.monitoring.domain.thresholds import Thresholds
+from turnout.monitoring.schemas import ThresholdsView, thresholds_view
+from turnout.problems import problems
+from turnout.registry import queries as registry
+from turnout.registry.domain.version import ModelNotFound
+
+router = http.router("monitoring")
+
+Named = Annotated[str, Path(examples=["fraud-detection"])]
+
+
+@router.get(
+    "/models/{model}/thresholds",
+    summary="What is watched, and how it stands",
+    responses=problems(ModelNotFound),
+)
+async def show_thresholds(model: Named, session: Session, now: Now) -> ThresholdsView:
+    """The limits on every version that serves, and what each of them says now: `pass`, `fail`,
+    `inconclusive` (near the limit, or beyond it by no more than chance may bring about),
+    `insufficient_sample`, `no_data`. A limit about which nothing is known is not kept, and is not
+    broken either."""
+    found = await registry.model(session, model)
+    thresholds = await queries.threshold_set(session, found.id)
+    looks = await queries.present(session, thresholds, now) if thresholds else ()
+    return thresholds_view(found.name, thresholds, looks)
+
+
+@router.put(
+    "/models/{model}/thresholds",
+    summary="Set what is watched",
+    responses=problems(ModelNotFound),
+)
+async def replace_thresholds(
+    model: Named,
+    body: Annotated[Thresholds, Body(openapi_examples=examples.THRESHOLDS)],
+    session: Session,
+    actor: Actor,
+    now: Now,
+) -> ThresholdsView:
+    """Replaces all thresholds of this model; an empty body takes them back. The worker looks at
+    them every second, for each version that serves.
+
+    `standard` brings four limits to start with: accuracy at least 0.80, errors at most 5 %, mean
+    latency at most 200 ms, confidence at least 0.60, each over the last 100 predictions. Broken at
+    3 looks in a row, they roll back.
+
+    A rollback goes to the last proven version, or ends the rollout of which the version is the
+    candidate. It is judged by a bound: what chance brings about now and then in 100 predictions
+    takes nothing off the road. Rules that only alert are judged by the figure as it is, unless
+    `judge` is set to `bound`.
+    """
+    row = await commands.set_thresholds(session, model, body, actor=actor, now=now)
+    return thresholds_view(model, row, await queries.present(session, row, now))
