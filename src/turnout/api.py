@@ -28,6 +28,7 @@ from turnout.gateway.drill_routes import router as drill
 from turnout.gateway.routes import router as gateway
 from turnout.http import BodyLimit, Resources, system_clock
 from turnout.monitoring.routes import router as monitoring
+from turnout.observations.compare_routes import router as comparison
 from turnout.observations.routes import router as observations
 from turnout.problems import Problem, install_problem_handlers
 from turnout.quantities import Clock
@@ -48,6 +49,7 @@ ROUTERS: Final = (
     gateway,
     registry,
     aliases,
+    comparison,
     traffic,
     observations,
     rollouts,

@@ -61,6 +61,18 @@ def test_a_rollout_from_the_command_line(service: Service):
     assert (status, "come out the same" in said) == (0, True)
 
 
+def test_versions_side_by_side(service: Service):
+    with Client(base_url=f"{service.url}/api/v1/", timeout=30) as api:
+        for version, accuracy in (("1.0.0", 0.9), ("2.0.0", 0.8)):
+            body = {"version": version, "metrics": {"accuracy": accuracy}}
+            api.post("models/side-by-side/versions", json=body).raise_for_status()
+
+    status, shown = run(service, "compare", "side-by-side", "1.0.0", "2.0.0")
+    assert (status, "-0.1 worse" in shown) == (0, True)
+    status, said = run(service, "compare", "side-by-side", "1.0.0", "--against", "production")
+    assert (status, "no version in production" in said) == (1, True)
+
+
 def test_a_version_is_tried_again_and_hurried_through(service: Service):
     rollout = under_way(service, "tried-again")
     assert run(service, "rollout", rollout, "rollback", "--reason", "complaints")[0] == 0

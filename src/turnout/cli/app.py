@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from turnout.cli import alerts, backups, experiments, operate, serve
+from turnout.cli import alerts, backups, experiments, operate, registry, serve
 
 app = typer.Typer(
     name="turnout",
@@ -36,6 +36,7 @@ backups.register(app)
 operate.register(app)
 experiments.register(app)
 alerts.register(app)
+registry.register(app)
 
 
 def main() -> None:

@@ -1,5 +1,5 @@
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import Body, Depends, Path, Query, Request
@@ -15,7 +15,7 @@ from turnout.observations.domain.batch import (
     OutcomeRefused,
     TooManyRows,
 )
-from turnout.observations.domain.figures import LONGEST_WINDOW, WindowTooLong
+from turnout.observations.domain.figures import LONGEST_WINDOW, WindowTooLong, whole_minutes
 from turnout.observations.domain.outcome import Outcome
 from turnout.observations.schemas import Performance, version_performance
 from turnout.observations.wire import NDJSON, described, read_json, read_ndjson
@@ -29,7 +29,6 @@ from turnout.traffic.domain.split import NoSplit, Split
 
 router = http.router("observations")
 
-MINUTE: Final = timedelta(minutes=1)
 HOUR: Final = timedelta(hours=1)
 BATCH_BODY: Final[Any] = {
     "requestBody": {
@@ -145,7 +144,7 @@ async def show_performance(
         raise WindowTooLong
     found = await registry.model(session, model)
     only = None if version is None else (await registry.version(session, found.id, version)).id
-    since, until = _whole_minutes(now - window, now)
+    since, until = whole_minutes(now - window, now)
     figures = await queries.performance(
         session, found.id, since=since, until=until, version_id=only
     )
@@ -162,12 +161,6 @@ async def show_performance(
         versions=[view for shadow, view in views if not shadow],
         shadows=[view for shadow, view in views if shadow],
     )
-
-
-def _whole_minutes(since: datetime, until: datetime) -> tuple[datetime, datetime]:
-    first = since.replace(second=0, microsecond=0)
-    last = until.replace(second=0, microsecond=0)
-    return first, last + MINUTE
 
 
 @router.get(

@@ -13,6 +13,7 @@ from turnout.registry.domain.semver import SemVer
 from turnout.registry.domain.version import (
     ModelNotFound,
     ModelRef,
+    VersionDetails,
     VersionNotFound,
     VersionRef,
     read_version,
@@ -87,6 +88,12 @@ async def version_row(session: AsyncSession, version_id: int) -> Version:
 async def versions_by_id(session: AsyncSession, ids: Collection[int]) -> dict[int, VersionRef]:
     rows = await session.execute(_VERSION_REF.where(among(Version.id, ids)))
     return {row["id"]: VersionRef(**row) for row in rows.mappings()}
+
+
+async def details(session: AsyncSession, version_ids: Collection[int]) -> dict[int, VersionDetails]:
+    """What is said about these versions, by their ids."""
+    query = select(Version.id, Version.details).where(among(Version.id, version_ids))
+    return {row.id: row.details for row in await session.execute(query)}
 
 
 async def version_ids(

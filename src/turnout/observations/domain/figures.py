@@ -8,6 +8,7 @@ from typing import Final
 from turnout.errors import Unprocessable
 from turnout.stats.quantile_sketch import QuantileSketch
 
+MINUTE: Final = timedelta(minutes=1)
 LONGEST_WINDOW: Final = timedelta(days=7)
 """A week of minutes of three versions is added up in a second and a half."""
 
@@ -65,3 +66,10 @@ class VersionFigures:
     shadow: bool
     figures: Figures
     classes: Mapping[str, int]
+
+
+def whole_minutes(since: datetime, until: datetime) -> tuple[datetime, datetime]:
+    """Widen a stretch of time to the minutes that it touches."""
+    first = since.replace(second=0, microsecond=0)
+    last = until.replace(second=0, microsecond=0)
+    return first, last + MINUTE
