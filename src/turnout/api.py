@@ -34,6 +34,7 @@ from turnout.problems import Problem, install_problem_handlers
 from turnout.quantities import Clock
 from turnout.registry.alias_routes import router as aliases
 from turnout.registry.routes import router as registry
+from turnout.registry.transfer_routes import router as transfer
 from turnout.rollouts.model_routes import router as model_rollouts
 from turnout.rollouts.planning import router as rollout_planning
 from turnout.rollouts.replay_routes import router as rollout_replay
@@ -50,6 +51,7 @@ ROUTERS: Final = (
     registry,
     aliases,
     comparison,
+    transfer,
     traffic,
     observations,
     rollouts,

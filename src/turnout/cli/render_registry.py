@@ -45,3 +45,13 @@ def _differences(found: Json) -> Iterator[str]:
     for column in found["versions"]:
         for sentence in column["signature_differences"]:
             yield f"{column['version']}: {sentence}"
+
+
+def imported(done: Json) -> RenderableType:
+    verb = "would be added" if done["dry_run"] else "added"
+    counts = ", ".join(f"{done[what]} {what}" for what in ("models", "versions", "aliases"))
+    missing = [
+        f"{each['model']} {each['version']}: its file {each['sha256']} is not here"
+        for each in done["missing_files"]
+    ]
+    return "\n".join([f"{verb}: {counts}", *missing])

@@ -106,6 +106,16 @@ Server = Annotated[
 ]
 
 
+Sha256 = Annotated[
+    str,
+    Reading(
+        read=read_sha256,
+        check=check_sha256,
+        describe={"type": "string", "pattern": f"^{_SHA256.pattern}$"},
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
     """Where the version's file came from, and its fingerprint."""
@@ -113,17 +123,7 @@ class Artifact:
     __pydantic_config__ = STRICT
 
     uri: Address | None = None
-    sha256: (
-        Annotated[
-            str,
-            Reading(
-                read=read_sha256,
-                check=check_sha256,
-                describe={"type": "string", "pattern": f"^{_SHA256.pattern}$"},
-            ),
-        ]
-        | None
-    ) = None
+    sha256: Sha256 | None = None
     size: Annotated[int, Ge(0)] | None = None
 
 
