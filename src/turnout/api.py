@@ -33,6 +33,7 @@ from turnout.observations.routes import router as observations
 from turnout.problems import Problem, install_problem_handlers
 from turnout.quantities import Clock
 from turnout.registry.alias_routes import router as aliases
+from turnout.registry.cleanup_routes import router as cleanup
 from turnout.registry.routes import router as registry
 from turnout.registry.transfer_routes import router as transfer
 from turnout.rollouts.model_routes import router as model_rollouts
@@ -52,6 +53,7 @@ ROUTERS: Final = (
     aliases,
     comparison,
     transfer,
+    cleanup,
     traffic,
     observations,
     rollouts,

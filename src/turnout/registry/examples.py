@@ -94,3 +94,10 @@ ALIAS: Final[Any] = {
         "value": {"version": "1.0.0", "expected": "1.0.0"},
     },
 }
+CLEANUP: Final[Any] = {
+    "look first": {"value": {"keep_last": 10, "older_than": "30d"}},
+    "do it": {
+        "summary": "Delete what the dry run said",
+        "value": {"keep_last": 10, "older_than": "30d", "dry_run": False},
+    },
+}
