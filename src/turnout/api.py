@@ -33,6 +33,7 @@ from turnout.observations.routes import router as observations
 from turnout.problems import Problem, install_problem_handlers
 from turnout.quantities import Clock
 from turnout.registry.alias_routes import router as aliases
+from turnout.registry.approval_routes import router as approved_models
 from turnout.registry.cleanup_routes import router as cleanup
 from turnout.registry.routes import router as registry
 from turnout.registry.transfer_routes import router as transfer
@@ -54,6 +55,7 @@ ROUTERS: Final = (
     comparison,
     transfer,
     cleanup,
+    approved_models,
     traffic,
     observations,
     rollouts,

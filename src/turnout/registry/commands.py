@@ -15,6 +15,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from turnout.access.commands import audit
 from turnout.events.commands import emit
 from turnout.events.domain import EventType
+from turnout.registry.approvals import check_registration
 from turnout.registry.domain.lifecycle import Lifecycle, check_transition
 from turnout.registry.domain.runtime import Artifact
 from turnout.registry.domain.semver import SemVer
@@ -110,6 +111,7 @@ async def register_version(
     if model is None:  # another registration came in between, and has been committed
         model = await shared_model(session, model_name)
     assert model is not None
+    await check_registration(session, model.id, model_name, new)
     insertion = insert(Version).values(
         model_id=model.id,
         version=new.version,
@@ -124,9 +126,8 @@ async def register_version(
         created_by=actor,
         updated_at=now,
     )
-    version: Version | None = await session.scalar(
-        insertion.on_conflict_do_nothing().returning(Version)
-    )
+    wanted = insertion.on_conflict_do_nothing().returning(Version)
+    version: Version | None = await session.scalar(wanted)
     if version is None:
         raise VersionExists(model_name, new.version)
     set_committed_value(version, "aliases", [])  # which RETURNING cannot look up

@@ -101,3 +101,14 @@ CLEANUP: Final[Any] = {
         "value": {"keep_last": 10, "older_than": "30d", "dry_run": False},
     },
 }
+APPROVED_MODELS: Final[Any] = {
+    "reviewed only": {
+        "value": {
+            "models": ["qwen3:*", "gpt-4o-mini"],
+            "max_temperature": 0.7,
+            "required_tags": ["security-reviewed"],
+            "reason": "security review of March",
+        }
+    },
+    "anything": {"summary": "Forbid nothing", "value": {}},
+}

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by, array
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from turnout.db import Base, Json
+from turnout.registry.domain.approval import ApprovedModels
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.runtime import Artifact, Runtime
 from turnout.registry.domain.signature import Signature
@@ -128,3 +129,14 @@ class AliasMove(Base):
     at: Mapped[datetime]
     actor: Mapped[str]
     reason: Mapped[str | None]
+
+
+class ApprovedModelsRow(Base):
+    """The rules of a model, or those of the service, whose `model_id` is 0."""
+
+    __tablename__ = "approved_models"
+
+    model_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    rules: Mapped[ApprovedModels] = mapped_column(Json(ApprovedModels))
+    updated_at: Mapped[datetime]
+    updated_by: Mapped[str]

@@ -1,20 +1,20 @@
 """What changes where traffic goes. Every change tells the gateways when it commits."""
 
 import secrets
-from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from sqlalchemy import Insert, Update, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.access.commands import audit
-from turnout.quantities import percent
 from turnout.registry import queries as registry
+from turnout.registry.approvals import check_deployment
 from turnout.registry.domain.version import ModelRef, VersionNotFound, VersionRef
 from turnout.traffic import queries
+from turnout.traffic.domain.noted import counted, noted
 from turnout.traffic.domain.overrides import Overrides, Pin, Rule
 from turnout.traffic.domain.split import (
     NoSuchSplit,
@@ -139,6 +139,9 @@ async def set_split_by_hand(
 ) -> Split:
     """Carry out a person's wish. The split in force stays, id and all, if it is that already."""
     versions = await _versions(session, model, [share.version for share in shares])
+    for share in shares:
+        if share.weight or share.shadow:
+            await check_deployment(session, versions[share.version])
     variants = [
         Variant(
             name=share.name or share.version,
@@ -189,7 +192,7 @@ async def release(
         action="split.released",
         subject=f"models/{model.name}/split",
         now=now,
-        before=_noted(former),
+        before=noted(former),
         reason=reason,
     )
 
@@ -308,8 +311,8 @@ async def _put_in_force(
         action=action,
         subject=subject,
         now=now,
-        before=_noted(former) if former else None,
-        after=_noted(split),
+        before=noted(former) if former else None,
+        after=noted(split),
         reason=reason,
     )
     await _tell_gateways(session, split.model_id)
@@ -365,36 +368,8 @@ async def _replace_overrides(
         action=action,
         subject=f"models/{model.name}/overrides",
         now=now,
-        before=_counted(before),
-        after=_counted(after),
+        before=counted(before),
+        after=counted(after),
         reason=reason,
     )
     await _tell_gateways(session, model.id)
-
-
-def _noted(split: Split) -> dict[str, Any]:
-    return {
-        "split_id": split.id,
-        "strategy": split.strategy,
-        "owner": {"kind": split.owner.kind, "id": split.owner.id},
-        "variants": [
-            {
-                "name": variant.name,
-                "version": variant.version,
-                "weight": percent(variant.weight),
-                "shadow": variant.shadow,
-            }
-            for variant in split.variants
-        ],
-    }
-
-
-def _counted(overrides: Overrides) -> dict[str, Any]:
-    """Pins may be thousands: the audit log keeps how many lead to each version."""
-    return {
-        "pins": dict(Counter(pin.version for pin in overrides.pins)),
-        "rules": [
-            {"attribute": rule.attribute, "values": list(rule.values), "version": rule.version}
-            for rule in overrides.rules
-        ],
-    }

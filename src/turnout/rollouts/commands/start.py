@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from turnout.access.commands import audit
 from turnout.observations.domain.prediction import uuid7
 from turnout.registry import queries as registry
+from turnout.registry.approvals import check_deployment
 from turnout.registry.domain.version import ModelRef, VersionRef
 from turnout.rollouts import queries
 from turnout.rollouts.commands import order
@@ -59,6 +60,7 @@ async def start(
     if live is not None and plan.on_conflict is OnConflict.REJECT and later is None:
         raise RolloutUnderWay(model, live)
     candidate = await registry.version(session, model.id, launch.candidate)
+    await check_deployment(session, candidate)
     named = launch.baseline
     baseline = await registry.version(session, model.id, named) if named is not None else None
     await _check_quarantine(session, candidate, launch, actor=actor, now=now)
