@@ -42,6 +42,21 @@ ROLLOUTS_MISSED: Final = Counter(
     "turnout_rollouts_missed_total", "Live rollouts found unevaluated for three intervals or more"
 )
 FOLDED: Final = Counter("turnout_events_folded_total", "Predictions and outcomes folded")
+UNFOLDED: Final = Gauge("turnout_batches_unfolded", "Recorded batches that wait to be folded")
+UNFOLDED_AGE: Final = Gauge(
+    "turnout_fold_age_seconds", "How long the oldest batch has waited to be folded"
+)
+ROLLOUTS: Final = Gauge("turnout_rollouts", "Rollouts that have not ended, by phase", ["phase"])
+ALERTS: Final = Gauge("turnout_alerts_open", "Alerts that are not resolved", ["severity", "state"])
+JOBS: Final = Histogram(
+    "turnout_job_duration_seconds",
+    "How long a run of one of the worker's jobs took",
+    ["job"],
+    buckets=(0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
+)
+JOB_FAILURES: Final = Counter(
+    "turnout_job_failures_total", "Runs of the worker's jobs that failed", ["job"]
+)
 
 
 def configure_logs(settings: Settings) -> None:

@@ -6,6 +6,7 @@ number of workers may run, and any of them may die at any moment.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,22 +16,28 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from turnout import db, idempotency, telemetry
 from turnout.alerts import commands as alerts
+from turnout.alerts import queries as alert_counts
+from turnout.alerts.domain import Severity, State
 from turnout.backup.schedule import back_up_if_due
 from turnout.db import Sessions, lost_connection
 from turnout.experiments.commands import tick as experiments
 from turnout.http import system_clock
 from turnout.monitoring import commands as monitoring
 from turnout.observations import commands as observations
+from turnout.observations import queries as waiting
 from turnout.observations.folding import FoldFailed
 from turnout.quantities import Clock
+from turnout.rollouts import queries as rollouts
 from turnout.rollouts.commands.tick import tick
 from turnout.rollouts.commands.watchdog import report_missed
+from turnout.rollouts.domain.phases import Phase
 from turnout.settings import Settings
 
 Job = Callable[[], Coroutine[Any, Any, None]]
 
 GRACE_SECONDS: Final = 20
 RETENTION_SECONDS: Final = 600
+MEASURE_SECONDS: Final = 10
 BACKUP_SECONDS: Final = 60
 """How often a worker asks whether a backup is due."""
 
@@ -91,6 +98,23 @@ class Worker:
     async def back_up(self) -> None:
         await back_up_if_due(self.sessions, self.settings, now=self.clock())
 
+    async def measure(self) -> None:
+        """Show what waits and what is open, for whoever scrapes this process."""
+        async with self.sessions() as session:
+            batches, oldest = await waiting.unfolded(session)
+            phases = await rollouts.under_way(session)
+            open_alerts = await alert_counts.unresolved(session)
+        telemetry.UNFOLDED.set(batches)
+        age = 0.0 if oldest is None else (self.clock() - oldest).total_seconds()
+        telemetry.UNFOLDED_AGE.set(max(0.0, age))
+        for phase in Phase:
+            if not phase.terminal:
+                telemetry.ROLLOUTS.labels(phase).set(phases.get(phase, 0))
+        for severity in Severity:
+            for state in (State.FIRING, State.ACKNOWLEDGED):
+                count = open_alerts.get((severity, state), 0)
+                telemetry.ALERTS.labels(severity, state).set(count)
+
     async def run(self, stop: asyncio.Event) -> None:
         under_way: set[asyncio.Task[None]] = set()
         scheduler = AsyncIOScheduler(timezone=UTC)
@@ -102,6 +126,7 @@ class Worker:
             (self.watch, self.settings.tick_seconds),
             (self.tell, self.settings.tick_seconds),
             (self.back_up, BACKUP_SECONDS),
+            (self.measure, MEASURE_SECONDS),
         )
         for job, seconds in jobs:
             scheduler.add_job(
@@ -132,14 +157,17 @@ def _guarded(job: Job, under_way: set[asyncio.Task[None]]) -> Job:
         task = asyncio.current_task()
         assert task is not None
         under_way.add(task)
+        start = time.perf_counter()
         try:
             await job()
         except Exception as error:  # noqa: BLE001  (the worker's loop outlives any failed job)
+            telemetry.JOB_FAILURES.labels(name).inc()
             if lost_connection(error):
                 telemetry.log.warning("database unavailable", job=name, error=repr(error))
             else:
                 telemetry.log.error("job failed", job=name, exc_info=error)
         finally:
+            telemetry.JOBS.labels(name).observe(time.perf_counter() - start)
             under_way.discard(task)
 
     return guarded

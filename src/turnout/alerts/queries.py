@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.alerts.domain import Severity, Silence, State
@@ -84,3 +84,13 @@ def silence(row: SilenceRow) -> Silence:
         created_by=row.created_by,
         created_at=row.created_at,
     )
+
+
+async def unresolved(session: AsyncSession) -> dict[tuple[Severity, State], int]:
+    """How many alerts are not resolved, by severity and state."""
+    counted = (
+        select(Alert.severity, Alert.state, func.count())
+        .where(Alert.resolved_at.is_(None))
+        .group_by(Alert.severity, Alert.state)
+    )
+    return {(severity, state): count for severity, state, count in await session.execute(counted)}

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import prometheus_client
 import typer
 import uvicorn
 import uvloop
@@ -55,6 +56,17 @@ def run(data_dir: Path | None, *, address: tuple[str, int] | None, worker: bool)
     settings = _settings(data_dir)
     listener = None if address is None else _listen(settings, *address)
     until_done(_serve(settings, listener, worker=worker))
+
+
+def show_metrics(host: str, port: int) -> None:
+    """Serve the metrics of a process that has no API, from a thread of their own."""
+    try:
+        prometheus_client.start_http_server(port, host)
+    except OSError as error:
+        raise fail(
+            f"cannot serve metrics on {host}:{port}: {error.strerror}; choose another with"
+            " --metrics-port"
+        ) from None
 
 
 def migrate(data_dir: Path | None) -> None:

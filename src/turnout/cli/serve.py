@@ -31,10 +31,21 @@ def api(host: Host = "127.0.0.1", port: Port = 8000, data_dir: DataDir = None) -
     processes.run(data_dir, address=(host, port), worker=False)
 
 
-def worker(data_dir: DataDir = None) -> None:
+def worker(
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Serve Prometheus metrics of this worker there."),
+    ] = None,
+    metrics_host: Annotated[
+        str, typer.Option(help="Address of the metrics; whoever reaches it may read them.")
+    ] = "127.0.0.1",
+    data_dir: DataDir = None,
+) -> None:
     """Run one background worker. Run as many as you like on one database."""
     from turnout.cli import processes  # noqa: PLC0415
 
+    if metrics_port is not None:
+        processes.show_metrics(metrics_host, metrics_port)
     processes.run(data_dir, address=None, worker=True)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from turnout import db
 from turnout.errors import Refusal
+from turnout.gateway import metrics
 from turnout.gateway.lookups import Lookups, RouteOnItsWay
 from turnout.gateway.recorder import Recorder
 from turnout.gateway.responder import Responder, Served
@@ -36,7 +37,7 @@ class Gateway:
         self.keeper = SnapshotKeeper(
             engine,
             poll=timedelta(seconds=settings.split_poll_seconds),
-            on_change=self._warm,
+            on_change=self._renewed,
         )
         self.recorder = Recorder(
             sessions,
@@ -122,7 +123,8 @@ class Gateway:
                 workers.create_task(work())
         return [results[place] for place in range(len(items))]
 
-    def _warm(self, snapshot: Snapshot) -> None:
+    def _renewed(self, snapshot: Snapshot) -> None:
+        metrics.follow(snapshot)
         self._pool.want(
             {
                 version.id: version

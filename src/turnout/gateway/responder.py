@@ -10,6 +10,7 @@ from typing import Final
 from prometheus_client import Counter
 
 from turnout.errors import Refusal, Unavailable
+from turnout.gateway import metrics
 from turnout.gateway.recorder import Recorder
 from turnout.gateway.runtimes.answers import (
     Answer,
@@ -34,6 +35,7 @@ from turnout.traffic.domain.split import Assignment, Reason
 
 ERROR_LENGTH: Final = 200
 NOTHING: Final = Answer(prediction=None)
+_RESULTS: Final = {Answer: "answered", RuntimeFailure: "failed", InputMismatch: "refused"}
 
 FAILURES: Final = Counter(
     "turnout_runtime_failures_total",
@@ -95,12 +97,12 @@ class Responder:
         caller forced is not answered for by another.
         """
         at = self.clock()
-        attempts = [await self._attempt(version, by.split_id, request.inputs)]
+        attempts = [await self._attempt(version, by.variant, by.split_id, request.inputs)]
         randomised = by.split_id is not None
         if not isinstance(attempts[0].result, Answer) and (stand_in := _stand_in(live, by)):
             by = stand_in
             steady = live.route.versions[by.version]
-            attempts.append(await self._attempt(steady, by.split_id, request.inputs))
+            attempts.append(await self._attempt(steady, by.variant, by.split_id, request.inputs))
         last = attempts[-1].result
         if isinstance(last, InputMismatch):
             raise last
@@ -119,7 +121,7 @@ class Responder:
         )
 
     async def _attempt(
-        self, version: VersionRef, split_id: int | None, inputs: JsonValue
+        self, version: VersionRef, variant: str, split_id: int | None, inputs: JsonValue
     ) -> Attempt:
         start = time.perf_counter()
         result: Answer | RuntimeFailure | InputMismatch
@@ -135,7 +137,9 @@ class Responder:
             result = RuntimeFailure(Failure.FAILED, first_line(error))
         if isinstance(result, RuntimeFailure):
             FAILURES.labels(version.model, version.version, result.kind).inc()
-        return Attempt(version, split_id, result, (time.perf_counter() - start) * 1000)
+        taken = (time.perf_counter() - start) * 1000
+        metrics.answered(version.model, version.version, variant, _RESULTS[type(result)], taken)
+        return Attempt(version, split_id, result, taken)
 
     def _record(
         self, attempts: Sequence[Attempt], prediction_id: str, request: PredictRequest, at: datetime
@@ -154,7 +158,8 @@ class Responder:
         self, live: LiveRoute, prediction_id: str, request: PredictRequest, at: datetime
     ) -> None:
         async def copy(version: VersionRef) -> None:
-            attempt = await self._attempt(version, live.route.split.id, request.inputs)
+            split_id = live.route.split.id
+            attempt = await self._attempt(version, metrics.SHADOW, split_id, request.inputs)
             self._offer(attempt, prediction_id, request, at, shadow=True)
 
         for version in live.shadows:

@@ -184,3 +184,10 @@ def _figures(row: Row[Any]) -> Figures:
         cost=Mean(n=row.cost_n, total=row.cost),
         latencies=QuantileSketch(tuple(zip(row.buckets, row.counts, strict=True))),
     )
+
+
+async def unfolded(session: AsyncSession) -> tuple[int, datetime | None]:
+    """How many batches wait to be folded, and when the oldest of them came."""
+    query = text("SELECT count(*), min(received_at) FROM batch WHERE folded_at IS NULL")
+    count, oldest = (await session.execute(query)).one()
+    return count, oldest

@@ -286,3 +286,13 @@ async def evidence(session: AsyncSession, rollouts: Collection[Rollout]) -> dict
         baseline = None if rollout.baseline_id is None else arms.get(rollout.baseline_id)
         evidence[rollout.id] = Evidence(candidate=arms.get(rollout.candidate_id), baseline=baseline)
     return evidence
+
+
+async def under_way(session: AsyncSession) -> dict[Phase, int]:
+    """How many rollouts have not ended, by phase."""
+    counted = (
+        select(Rollout.phase, func.count().label("rollouts"))
+        .where(Rollout.finished_at.is_(None))
+        .group_by(Rollout.phase)
+    )
+    return {row.phase: row.rollouts for row in await session.execute(counted)}
