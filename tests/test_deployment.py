@@ -100,6 +100,7 @@ def test_a_service_can_write_and_gain_nothing(name: str):
 def test_only_this_machine_reaches_the_replicas_and_nobody_the_database():
     published = {name: service.get("ports", []) for name, service in SERVICES.items()}
     (ports,) = published.pop("api")
+    assert published.pop("worker") == ["127.0.0.1:9100:9100"]
     match = re.fullmatch(r"127\.0\.0\.1:(\d+)-(\d+):8000", ports)
 
     assert match is not None
