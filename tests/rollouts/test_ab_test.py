@@ -174,7 +174,7 @@ async def test_every_look_at_a_goal_leads_to_the_same_judgement_again(driver: Dr
 
 
 async def test_the_next_stage_remembers_nothing_of_this_one(driver: Driver) -> None:
-    stages = tuple(Stage(weight=w, bake=HOUR, goal=replace(GOAL)) for w in (1_000, 5_000))
+    stages = tuple(Stage(weight=w, bake=HOUR, goal=replace(GOAL)) for w in (5_000, 7_500))
     rollout_id = await driver.under_way(strategy=Strategy.AB_TEST, stages=stages)
     await label(driver, rollout_id, 0.9, 0.8, after=HOUR)
     await driver.tick()

@@ -33,11 +33,11 @@ async def rollout_id(driver: Driver) -> str:
     await driver.tick(2 * MINUTE)
     for predictions in (20, 150, 1_000, 1_500):
         await driver.see(
-            rollout_id, predictions, predictions // 50, baseline=predictions, after=3 * MINUTE
+            rollout_id, predictions, predictions // 50, baseline=19 * predictions, after=3 * MINUTE
         )
         await driver.tick()
     await driver.say(order.replan, rollout_id, Replan(stages=(Stage(weight=10_000, bake=MINUTE),)))
-    await driver.see(rollout_id, 1_000, 900, baseline=1_000)
+    await driver.see(rollout_id, 1_000, 900, baseline=3_000)
     await driver.tick()
     return str(rollout_id)
 

@@ -230,7 +230,7 @@ async def test_every_stored_look_leads_to_the_same_judgement_again(driver: Drive
     )
     for predictions in (20, 150, 1_000):
         await driver.see(
-            rollout_id, predictions, predictions // 50, baseline=predictions, after=5 * MINUTE
+            rollout_id, predictions, predictions // 50, baseline=19 * predictions, after=5 * MINUTE
         )
         await driver.tick()
     await driver.see(rollout_id, 500, 400)

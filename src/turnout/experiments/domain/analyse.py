@@ -8,19 +8,14 @@ from turnout.experiments.domain.analysis import Analysis, Arm, Remaining
 from turnout.experiments.domain.comparison import compare, planned_share
 from turnout.experiments.domain.conclusion import Findings, judge
 from turnout.experiments.domain.evidence import ExperimentEvidence
-from turnout.experiments.domain.health import (
-    Check,
-    HealthFinding,
-    SampleRatioFinding,
-    examine,
-    sample_ratio,
-)
+from turnout.experiments.domain.health import Check, HealthFinding, examine, observed
 from turnout.experiments.domain.limits import judge_limits
 from turnout.experiments.domain.plan import Plan, plan_hash
 from turnout.experiments.domain.recommendation import recommend
 from turnout.experiments.domain.secondary import SecondaryComparison, compare_secondary
 from turnout.experiments.domain.sentences import Account
 from turnout.experiments.domain.state import Progress, Sequences, Status
+from turnout.observations.domain.sample_ratio import SampleRatioFinding, sample_ratio
 from turnout.stats.verdict import Verdict
 
 
@@ -39,7 +34,7 @@ def analyse(
     otherwise its figures are shown and no error is spent. The second value is the memory that
     the next analysis is to be given.
     """
-    ratio = sample_ratio(plan, evidence, sequences.sample_ratio_p)
+    ratio = sample_ratio(observed(plan, evidence), plan.weights, sequences.sample_ratio_p)
     health = examine(plan, progress, evidence, ratio, now)
     elapsed = progress.elapsed(now)
     over = elapsed >= plan.max_duration

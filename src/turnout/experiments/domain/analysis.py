@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Literal
 
 from turnout.experiments.domain.comparison import Comparison
-from turnout.experiments.domain.health import HealthFinding, SampleRatioFinding
+from turnout.experiments.domain.health import HealthFinding
 from turnout.experiments.domain.limits import GuardrailFinding
 from turnout.experiments.domain.secondary import SecondaryComparison
 from turnout.experiments.domain.state import Conclusion, Status
+from turnout.observations.domain.sample_ratio import SampleRatioFinding
 from turnout.quantities import Duration, Weight
 from turnout.stats.goal import Interval, PValueKind
 

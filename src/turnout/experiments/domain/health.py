@@ -9,7 +9,7 @@ from typing import Final
 from turnout.experiments.domain.evidence import ExperimentEvidence
 from turnout.experiments.domain.plan import Plan
 from turnout.experiments.domain.state import Progress, Status
-from turnout.quantities import Weight, percent
+from turnout.observations.domain.sample_ratio import SampleRatioFinding
 from turnout.stats.verdict import Verdict
 
 CROSSED_SHARE: Final = 0.01
@@ -36,20 +36,6 @@ class HealthFinding:
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SampleRatioFinding:
-    """Whether units fell to the variants as planned.
-
-    `p_value` is the least so far of a test that holds at every look (Lindon & Malek 2020);
-    `mismatch` when it is below 0.001.
-    """
-
-    p_value: float | None
-    mismatch: bool
-    observed: Mapping[str, int]
-    planned: Mapping[str, Weight]
-
-
 def observed(plan: Plan, evidence: ExperimentEvidence) -> Mapping[str, int]:
     """What was randomised, by version: units, or requests where each is drawn for itself.
 
@@ -57,26 +43,6 @@ def observed(plan: Plan, evidence: ExperimentEvidence) -> Mapping[str, int]:
     """
     versions = {**dict.fromkeys(plan.weights), **dict.fromkeys(evidence.arms)}
     return {version: evidence.randomised(plan, version) for version in versions}
-
-
-def sample_ratio(
-    plan: Plan, evidence: ExperimentEvidence, least_so_far: float | None
-) -> SampleRatioFinding:
-    # Serving requests must not wait for numpy and scipy to load.
-    from turnout.stats.sample_ratio import THRESHOLD, sequential_mixture  # noqa: PLC0415
-
-    counts, planned = observed(plan, evidence), plan.weights
-    found = sequential_mixture(
-        list(counts.values()), [planned.get(version, 0) for version in counts]
-    ).p_value
-    known = [p_value for p_value in (found, least_so_far) if p_value is not None]
-    p_value = min(known, default=None)
-    return SampleRatioFinding(
-        p_value=p_value,
-        mismatch=p_value is not None and p_value < THRESHOLD,
-        observed=counts,
-        planned=planned,
-    )
 
 
 def examine(
@@ -112,19 +78,13 @@ def _figures(plan: Plan, evidence: ExperimentEvidence) -> HealthFinding:
 
 def _ratio(plan: Plan, ratio: SampleRatioFinding) -> HealthFinding:
     what = "units" if plan.by_unit else "requests"
-    total = sum(ratio.observed.values())
-    if not total:
+    if not sum(ratio.observed.values()):
         return _unknown(Check.SAMPLE_RATIO, f"no {what} yet")
-    shares = ", ".join(
-        f"{version} got {count:,} ({_share(count, total)}, planned"
-        f" {percent(ratio.planned.get(version, 0))} %)"
-        for version, count in ratio.observed.items()
-    )
     if ratio.mismatch:
         return _failed(
-            Check.SAMPLE_RATIO, f"{what} did not fall to the variants as planned: {shares}"
+            Check.SAMPLE_RATIO, f"{what} did not fall to the variants as planned: {ratio.shares}"
         )
-    return _passed(Check.SAMPLE_RATIO, f"{what} fall to the variants as planned: {shares}")
+    return _passed(Check.SAMPLE_RATIO, f"{what} fall to the variants as planned: {ratio.shares}")
 
 
 def _crossed(plan: Plan, evidence: ExperimentEvidence) -> HealthFinding:

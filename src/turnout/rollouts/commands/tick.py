@@ -124,13 +124,15 @@ async def _due(session: AsyncSession, *, now: datetime, interval: timedelta) -> 
 def _remember(
     session: AsyncSession, rollouts: list[Rollout], looks: Mapping[UUID, Look], now: datetime
 ) -> None:
-    """Leave to the next look what it must know, and keep the looks at which a verdict changed.
+    """Leave to the next look what it must know, and keep the looks at which a verdict changed, or
+    what can be said against the evidence.
 
     A look that leads to a step is not remembered here: it is taken again with that step.
     """
     for rollout in rollouts:
         look = looks[rollout.id]
-        if look.judgement.verdicts != rollout.seen:
+        worried = look.sequences.worries != rollout.sequences.worries
+        if worried or look.judgement.verdicts != rollout.seen:
             session.add(look_row(rollout, look, now))
             rollout.seen = look.judgement.verdicts
         if look.sequences != rollout.sequences:

@@ -8,6 +8,7 @@ from typing import Final
 from turnout.observations.domain.evidence import ArmEvidence
 from turnout.observations.domain.guardrails import Guardrail
 from turnout.observations.domain.judging import recorded_as
+from turnout.rollouts.domain.concerns import Concern, Worry, ailing_baseline, uneven_arms
 from turnout.rollouts.domain.goals import EXPOSURE, GoalMemory, StageGoal, pursue
 from turnout.rollouts.domain.goals import verdict as goal_verdict
 from turnout.rollouts.domain.plan import Plan
@@ -30,9 +31,9 @@ class Evidence:
 
     def on(self, guardrails: Sequence[Guardrail], goal: StageGoal | None = None) -> "Evidence":
         """What these rest on: enough to come to the same judgement again."""
-        metrics = {recorded_as(guardrail.series) for guardrail in guardrails}
+        metrics = {EXPOSURE, *(recorded_as(guardrail.series) for guardrail in guardrails)}
         if goal is not None:
-            metrics |= {recorded_as(goal.series), EXPOSURE}
+            metrics.add(recorded_as(goal.series))
         latency = any(guardrail.quantile is not None for guardrail in guardrails)
         return Evidence(
             candidate=_only(metrics, self.candidate, latency=latency),
@@ -59,12 +60,22 @@ class Judged:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """One look at the evidence. `verdict` is the worst of the guardrails that count, and fail
-    where the goal shows harm."""
+    where the goal shows harm.
+
+    Where units did not fall to the arms as planned, nothing passes. Where the baseline itself is
+    beyond an absolute limit that the candidate keeps, the candidate is not taken back to it for
+    being worse in comparison: then `asks`, and a person decides. `concerns` says so in words.
+    """
 
     verdict: Verdict
     reason: str
     findings: tuple[Judged, ...] = ()
     goal: GoalFinding | None = None
+    concerns: tuple[Concern, ...] = ()
+    asks: bool = False
+
+    def concern(self, worry: Worry) -> Concern | None:
+        return next((found for found in self.concerns if found.worry is worry), None)
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -82,6 +93,7 @@ class Sequences:
 
     guardrails: tuple[Memory, ...] = ()
     goal: GoalMemory | None = None
+    worries: tuple[Worry, ...] = ()
 
 
 def judge(
@@ -100,21 +112,53 @@ def judge(
         ), sequences
     judged, memories = _watched(plan, progress, evidence, sequences, now)
     judgement = _judgement(plan, progress, evidence, judged, now)
+    stage, pursued = plan.stages[progress.stage], sequences.goal
+    if stage.goal is not None:
+        goal, pursued = pursue(
+            stage.goal,
+            sequences.goal or GoalMemory(),
+            evidence.candidate,
+            evidence.baseline,
+            weight=stage.weight,
+            final=progress.elapsed(now) >= stage.longest,
+        )
+        judgement = replace(judgement, goal=goal)
+        if goal.status is GoalStatus.HARM and judgement.verdict is not Verdict.FAIL:
+            reason = f"{stage.goal}: {goal.reason}"
+            judgement = replace(judgement, verdict=Verdict.FAIL, reason=reason)
+    judgement = _weighed(plan, progress, evidence, judgement)
+    worries = tuple(concern.worry for concern in judgement.concerns)
+    return judgement, Sequences(guardrails=memories, goal=pursued, worries=worries)
+
+
+def _weighed(plan: Plan, progress: Progress, evidence: Evidence, found: Judgement) -> Judgement:
+    """What remains of a judgement in the light of what can be said against its evidence."""
     stage = plan.stages[progress.stage]
-    if stage.goal is None:
-        return judgement, replace(sequences, guardrails=memories)
-    goal, pursued = pursue(
-        stage.goal,
-        sequences.goal or GoalMemory(),
-        evidence.candidate,
-        evidence.baseline,
-        weight=stage.weight,
-        final=progress.elapsed(now) >= stage.longest,
-    )
-    judgement = replace(judgement, goal=goal)
-    if goal.status is GoalStatus.HARM and judgement.verdict is not Verdict.FAIL:
-        judgement = replace(judgement, verdict=Verdict.FAIL, reason=f"{stage.goal}: {goal.reason}")
-    return judgement, replace(sequences, guardrails=memories, goal=pursued)
+    gating = [judged for judged in found.findings if not judged.guardrail.dry_run]
+    compares = stage.goal is not None or any(judged.guardrail.relative for judged in gating)
+    uneven = None
+    if gating or stage.goal is not None:
+        uneven = uneven_arms(stage.weight, evidence.candidate, evidence.baseline, compares=compares)
+    kept = [
+        judged.guardrail
+        for judged in gating
+        if not judged.guardrail.relative and judged.finding.verdict is Verdict.PASS
+    ]
+    ailing = ailing_baseline(kept, evidence.baseline, gates=max(1, plan.gates))
+    concerns = tuple(concern for concern in (uneven, ailing) if concern is not None)
+    found = replace(found, concerns=concerns)
+    if found.verdict is Verdict.FAIL:
+        harmed = any(
+            judged.finding.verdict is Verdict.FAIL and not judged.guardrail.relative
+            for judged in gating
+        )
+        if ailing is None or harmed:
+            return found
+        reason = f"{ailing.reason}. The candidate is only worse in comparison: {found.reason}"
+        return replace(found, verdict=Verdict.INCONCLUSIVE, reason=reason, asks=True)
+    if uneven is not None:
+        return replace(found, verdict=Verdict.ERROR, reason=uneven.reason)
+    return found
 
 
 def _judgement(

@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from turnout.errors import Refusal
+from turnout.rollouts.domain.concerns import Worry
 from turnout.rollouts.domain.evidence import Judgement
 from turnout.rollouts.domain.freezes import Frozen
 from turnout.rollouts.domain.phases import Phase
@@ -110,7 +111,7 @@ def decide(at: Situation) -> Decision:
     """Decide by the clock and the evidence; whatever a person decides goes before.
 
     In this order: a guardrail that fails, in every live phase; a pause, which only a person ends;
-    a freeze window; the bake time; the evidence; the approval.
+    evidence that cannot be trusted; a freeze window; the bake time; the evidence; the approval.
     """
     phase = at.progress.phase
     if phase.waiting:
@@ -119,6 +120,8 @@ def decide(at: Situation) -> Decision:
         return Hold(reason=f"the rollout is {phase}")
     if at.judgement.verdict is Verdict.FAIL:
         return roll_back(at, at.judgement.reason)
+    if at.judgement.asks and phase is not Phase.PAUSED:
+        return pause(at, at.judgement.reason, by=PausedBy.EVIDENCE)
     if (standing := _WAITS_FOR_A_PERSON.get(phase)) is not None:
         return Hold(reason=standing)
     return _go_on(at)
@@ -127,6 +130,8 @@ def decide(at: Situation) -> Decision:
 def _go_on(at: Situation) -> Decision:
     if at.progress.warming:
         return _end_of_warm_up(at)
+    if (uneven := at.judgement.concern(Worry.UNEVEN_ARMS)) is not None:
+        return _wait(at, uneven.reason)
     if at.frozen is not None:
         return Hold(reason=str(at.frozen), next_look=at.frozen.until)
     return _end_of_stage(at)
@@ -179,6 +184,8 @@ def _wait(at: Situation, reason: str) -> Decision:
     if at.progress.elapsed(at.now) < at.stage.longest:
         return Hold(reason=reason, next_look=at.progress.ends(at.stage.longest))
     late = f"not passed within {at.stage.longest}: {reason}"
+    if at.judgement.concern(Worry.AILING_BASELINE) is not None:
+        return pause(at, late, by=PausedBy.EVIDENCE)
     match at.stage.on_deadline:
         case OnDeadline.PAUSE:
             return pause(at, late, by=PausedBy.EVIDENCE)

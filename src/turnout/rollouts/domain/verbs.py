@@ -3,6 +3,7 @@
 from turnout.errors import Conflict, Fact
 from turnout.quantities import percent
 from turnout.rollouts.domain import transitions
+from turnout.rollouts.domain.concerns import Concern, Worry
 from turnout.rollouts.domain.freezes import Frozen
 from turnout.rollouts.domain.orders import Advance, Emergency, Order, Promotion
 from turnout.rollouts.domain.phases import Phase
@@ -46,6 +47,15 @@ class GuardrailFails(VerbRefused):
             f"a guardrail fails, so the candidate is being rolled back: {at.judgement.reason}",
             at,
             verdict=at.judgement.verdict,
+        )
+
+
+class EvidenceUntrusted(VerbRefused):
+    def __init__(self, at: Situation, concern: Concern) -> None:
+        super().__init__(
+            f"what the approval would rest on cannot be trusted: {concern.reason}. To go on all"
+            f" the same, promote or skip the stage",
+            at,
         )
 
 
@@ -98,6 +108,8 @@ def approve(at: Situation, order: Advance) -> Transition | None:
     check_no_harm(at)
     if at.progress.phase is not Phase.AWAITING_APPROVAL:
         raise NothingToApprove(at, _waiting_for(at))
+    if (uneven := at.judgement.concern(Worry.UNEVEN_ARMS)) is not None:
+        raise EvidenceUntrusted(at, uneven)
     _check_free(at, order)
     return transitions.approve(at, order.reason or "approved by hand")
 
