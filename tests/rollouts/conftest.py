@@ -163,6 +163,12 @@ class Driver:
         async with self.sessions() as session:
             return list((await session.scalars(query.order_by(EventRow.id))).all())
 
+    async def alerts(self) -> list[tuple[str, str]]:
+        """What calls a person, or called one: the end of its cause, and how it stands."""
+        query = text("SELECT cause, state FROM alert ORDER BY id")
+        async with self.sessions() as session:
+            return [(row.cause.split("/")[-1], row.state) for row in await session.execute(query)]
+
     async def split(self, *, model: str = MODEL) -> Split:
         async with self.sessions() as session:
             found = await registry.model(session, model)

@@ -26,6 +26,9 @@ class Kind(StrEnum):
     NO_DATA = "no_data"
     ACTION_FAILED = "action_failed"
     DRIFT = "drift"
+    SAMPLE_RATIO = "sample_ratio"
+    BASELINE = "baseline"
+    UNWATCHED = "unwatched"
 
 
 class State(StrEnum):

@@ -17,6 +17,7 @@ from turnout.registry import commands as registry
 from turnout.registry.domain.version import VersionRef
 from turnout.registry.queries import versions_by_id
 from turnout.rollouts import queries
+from turnout.rollouts.commands import alarm
 from turnout.rollouts.domain.evidence import Evidence, Judgement, Sequences, judge
 from turnout.rollouts.domain.news import news
 from turnout.rollouts.domain.phases import Phase
@@ -97,9 +98,13 @@ async def apply(
         )
         rollout.plan = transition.plan
     same_split = progress.split_id == before.split_id
-    going_on = look if same_split else None
+    going_on = look if same_split and not progress.phase.terminal else None
+    concerns = going_on.judgement.concerns if going_on else ()
+    model = change.candidate.model
+    await alarm.doubt(session, rollout, model, concerns, now=now)
     rollout.seen = going_on.judgement.verdicts if going_on else ()
     rollout.sequences = going_on.sequences if going_on else Sequences()
+    await alarm.stepped(session, rollout, model, before, transition, now=now)
     rollout.step += 1
     rollout.fence += 1
     rollout.due_at = now

@@ -13,7 +13,9 @@ from turnout import telemetry
 from turnout.db import Sessions, transaction
 from turnout.errors import Refusal
 from turnout.quantities import Clock
+from turnout.registry.queries import models_by_id
 from turnout.rollouts import queries
+from turnout.rollouts.commands import alarm
 from turnout.rollouts.commands.apply import Look, apply, look_at, look_row, situations
 from turnout.rollouts.commands.start import begin
 from turnout.rollouts.domain.group import decide_together
@@ -82,7 +84,7 @@ async def _survey(
                 changing.append(rollout)
             elif rollout.progress.phase.live:
                 staying.append(rollout)
-        _remember(session, staying, looks, now)
+        await _remember(session, staying, looks, now)
         await _lease(session, changing)
     claims = [Claim(rollout_id=rollout.id, fence=rollout.fence) for rollout in changing]
     return Survey(looked_at=len(rollouts), claims=claims)
@@ -95,7 +97,7 @@ async def _due(session: AsyncSession, *, now: datetime, interval: timedelta) -> 
     set back since, so it is due as well.
     """
     due = (
-        select(Rollout.id, Rollout.due_at)
+        select(Rollout.id, Rollout.due_at, Rollout.missed_at)
         .where(
             Rollout.finished_at.is_(None),
             or_(Rollout.due_at <= now, Rollout.due_at > now + interval),
@@ -112,16 +114,18 @@ async def _due(session: AsyncSession, *, now: datetime, interval: timedelta) -> 
         .values(
             fence=Rollout.fence + 1, due_at=now + EARLY * interval, missed_at=None, lease_until=None
         )
-        .returning(Rollout, due.c.due_at.label("was_due"))
+        .returning(Rollout, due.c.due_at.label("was_due"), due.c.missed_at.label("was_missed"))
         .execution_options(synchronize_session=False)
     )
     rows = sorted(await session.execute(claim), key=lambda row: row.was_due)
     for row in rows:
         telemetry.TICK_LATENESS.observe(max(0.0, (now - row.was_due).total_seconds()))
+    for rollout_id in sorted(row.Rollout.id for row in rows if row.was_missed is not None):
+        await alarm.seen_again(session, rollout_id, now=now)
     return [row.Rollout for row in rows]
 
 
-def _remember(
+async def _remember(
     session: AsyncSession, rollouts: list[Rollout], looks: Mapping[UUID, Look], now: datetime
 ) -> None:
     """Leave to the next look what it must know, and keep the looks at which a verdict changed, or
@@ -132,6 +136,10 @@ def _remember(
     for rollout in rollouts:
         look = looks[rollout.id]
         worried = look.sequences.worries != rollout.sequences.worries
+        if worried:
+            models = await models_by_id(session, [rollout.model_id])
+            model, concerns = models[rollout.model_id].name, look.judgement.concerns
+            await alarm.doubt(session, rollout, model, concerns, now=now)
         if worried or look.judgement.verdicts != rollout.seen:
             session.add(look_row(rollout, look, now))
             rollout.seen = look.judgement.verdicts
@@ -189,7 +197,7 @@ async def _carry_out(
             if await _take(session, member, change, looks[member.id], now):
                 taken[member.id] = change
         elif member.progress.phase.live:
-            _remember(session, [member], looks, now)
+            await _remember(session, [member], looks, now)
     if claimed.id not in taken:
         claimed.lease_until = None
     return taken

@@ -9,6 +9,7 @@ from turnout import telemetry
 from turnout.access.commands import audit
 from turnout.db import Sessions, transaction
 from turnout.registry.queries import models_by_id
+from turnout.rollouts.commands import alarm
 from turnout.rollouts.commands.tick import BATCH, LEASE, WORKER
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.tables import Rollout
@@ -44,12 +45,14 @@ async def report_missed(sessions: Sessions, *, now: datetime, interval: timedelt
     async with transaction(sessions) as session:
         rows = (await session.execute(mark)).all()
         models = await models_by_id(session, [row.model_id for row in rows]) if rows else {}
-        for row in rows:
+        for row in sorted(rows, key=lambda row: row.id):
+            model = models[row.model_id].name
+            await alarm.missed(session, row.id, model, since=row.due_at, now=now)
             audit(
                 session,
                 actor=WORKER,
                 action="rollout.missed",
-                subject=f"models/{models[row.model_id].name}/rollouts/{row.id}",
+                subject=f"models/{model}/rollouts/{row.id}",
                 reason=f"nobody has looked at it since {row.due_at:%Y-%m-%d %H:%M:%S} UTC",
                 now=now,
             )
