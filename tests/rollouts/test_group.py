@@ -9,13 +9,14 @@ from httpx2 import AsyncClient
 
 from tests.rollouts.conftest import SECOND, Driver
 from turnout.registry.domain.lifecycle import Lifecycle
-from turnout.rollouts import examples
+from turnout.rollouts import examples, queries
 from turnout.rollouts.commands import order
 from turnout.rollouts.commands.group import NothingToWaitFor
 from turnout.rollouts.commands.refusals import RolloutUnderWay
+from turnout.rollouts.commands.retry import NothingToRetry, retry
 from turnout.rollouts.commands.tick import tick
 from turnout.rollouts.domain.group import GroupLaunch, MemberLaunch
-from turnout.rollouts.domain.orders import Advance, Order, Promotion
+from turnout.rollouts.domain.orders import Advance, Order, Promotion, Retry
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import OnConflict, Stage
 from turnout.rollouts.domain.verbs import VerbRefused
@@ -67,6 +68,32 @@ async def test_a_guardrail_that_fails_for_one_takes_all_off_the_road(driver: Dri
     assert await driver.shares(model="a") == await driver.shares(model="b") == {"1.0.0": 100}
     reason = (await driver.steps(sound))[-1].reason
     assert reason.startswith(f"its group goes down with rollout {broken}: error_rate")
+
+
+async def test_what_went_down_together_is_retried_together(driver: Driver) -> None:
+    sound, broken = await driver.group_under_way("a", "b", stages=STAGES)
+    await driver.see(broken, 200, 150)
+    await driver.tick()
+    again = await driver.say(
+        retry, sound, Retry(override_quarantine=True, reason="the cause was elsewhere")
+    )
+    async with driver.sessions() as session:
+        assert again.group_id is not None
+        members = await queries.members(session, again.group_id)
+
+    assert again.retries == sound
+    assert {member.retries for member in members} == {sound, broken}
+    assert [member.phase for member in members] == [Phase.RUNNING] * 2
+    with pytest.raises(RolloutUnderWay):
+        await driver.say(retry, broken, Retry())
+
+
+async def test_a_group_is_retried_once_all_of_it_has_ended(driver: Driver) -> None:
+    ended, other = await driver.group_under_way("a", "b", stages=STAGES)
+    with pytest.raises(NothingToRetry):
+        await driver.say(retry, ended, Retry())
+
+    assert await phases(driver, [ended, other]) == [Phase.RUNNING] * 2
 
 
 async def test_a_member_whose_rollback_cannot_be_carried_out_holds_up_no_other(

@@ -60,6 +60,12 @@ async def locked_together(session: AsyncSession, rollout_id: UUID) -> Sequence[R
     return (await session.scalars(query.execution_options(populate_existing=True))).all()
 
 
+async def members(session: AsyncSession, group_id: UUID) -> Sequence[Rollout]:
+    """All rollouts of a group, those that are over included."""
+    query = select(Rollout).where(Rollout.group_id == group_id).order_by(Rollout.id)
+    return (await session.scalars(query)).all()
+
+
 async def live(session: AsyncSession, model_id: int) -> Rollout | None:
     """The one rollout of a model that is under way."""
     return await session.scalar(

@@ -221,7 +221,8 @@ async def retry_rollout(
 
     For a rollout that was rolled back or aborted, or that failed. A version that was rolled back
     is quarantined, so `override_quarantine` and a reason are needed. Answers the new rollout,
-    whose `retries` is the id of the one before.
+    whose `retries` is the id of the one before. What went down with its group starts again with
+    its group, under a new `group`, or is refused together.
     """
     rollout = await retry(session, rollout_id, body, actor=actor, now=now)
     return await rollout_view(session, rollout, now)

@@ -7,12 +7,13 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.errors import Conflict
+from turnout.observations.domain.prediction import uuid7
 from turnout.registry import queries as registry
 from turnout.rollouts import queries
 from turnout.rollouts.commands.start import start
 from turnout.rollouts.domain.orders import Retry
 from turnout.rollouts.domain.phases import Phase
-from turnout.rollouts.domain.plan import Launch
+from turnout.rollouts.domain.plan import Launch, Plan
 from turnout.rollouts.tables import Rollout
 
 RETRYABLE: Final = frozenset({Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED})
@@ -31,14 +32,38 @@ class NothingToRetry(Conflict):
 async def retry(
     session: AsyncSession, rollout_id: UUID, wish: Retry, *, actor: str, now: datetime
 ) -> Rollout:
-    """Start a new rollout of the same version by the same plan; it counts no old evidence."""
+    """Start a new rollout of the same version by the same plan; it counts no old evidence.
+
+    What went down with its group starts again with its group: all of it, or none.
+    """
     former = await queries.rollout(session, rollout_id)
-    if former.progress.phase not in RETRYABLE:
-        raise NothingToRetry(former)
-    candidate = (await registry.versions_by_id(session, [former.candidate_id]))[former.candidate_id]
-    plan = former.plan
-    launch = Launch(
-        candidate=candidate.version,
+    members = [former]
+    group_id = None
+    if former.group_id is not None:
+        members = [*await queries.members(session, former.group_id)]
+        group_id = UUID(uuid7(now))
+    for member in members:
+        if member.progress.phase not in RETRYABLE:
+            raise NothingToRetry(member)
+    candidates = await registry.versions_by_id(session, [member.candidate_id for member in members])
+    started = {}
+    for member in sorted(members, key=lambda member: candidates[member.candidate_id].model):
+        candidate = candidates[member.candidate_id]
+        started[member.id] = await start(
+            session,
+            candidate.model,
+            _launch(member.plan, candidate.version, wish),
+            actor=actor,
+            now=now,
+            retries=member.id,
+            group_id=group_id,
+        )
+    return started[former.id]
+
+
+def _launch(plan: Plan, candidate: str, wish: Retry) -> Launch:
+    return Launch(
+        candidate=candidate,
         strategy=plan.strategy,
         stages=plan.stages,
         guardrails=plan.guardrails,
@@ -48,4 +73,3 @@ async def retry(
         override_freeze=wish.override_freeze,
         reason=wish.reason,
     )
-    return await start(session, candidate.model, launch, actor=actor, now=now, retries=former.id)
