@@ -1,32 +1,40 @@
 """The HTTP application: it wires routers, resources and pages together, and does nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import prometheus_client
 from fastapi import FastAPI, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.routing import iter_route_contexts
 from fastapi.staticfiles import StaticFiles
 from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.middleware import Middleware
 
-from turnout import db, migrations, telemetry
+from turnout import db, http, migrations, telemetry
+from turnout.access.gate import Gatekeeper, ModelsOf
+from turnout.access.key_routes import router as access
+from turnout.access.openapi import describe_access
+from turnout.alerts import queries as alert_queries
 from turnout.alerts.routes import router as alerts
+from turnout.callers import Role, Scoping, needs
 from turnout.events.feed import Feed
 from turnout.events.routes import router as events
+from turnout.experiments import queries as experiment_queries
 from turnout.experiments.planning import router as experiment_planning
 from turnout.experiments.routes import router as experiments
 from turnout.gateway.app import Gateway
 from turnout.gateway.drill_routes import router as drill
 from turnout.gateway.routes import router as gateway
-from turnout.http import BodyLimit, Resources, system_clock
+from turnout.http import BodyLimit, GuardedRoute, Resources, system_clock
 from turnout.monitoring.routes import router as monitoring
 from turnout.observations.compare_routes import router as comparison
 from turnout.observations.routes import router as observations
@@ -34,9 +42,11 @@ from turnout.problems import Problem, install_problem_handlers
 from turnout.quantities import Clock
 from turnout.registry.alias_routes import router as aliases
 from turnout.registry.approval_routes import router as approved_models
+from turnout.registry.artifact_routes import router as artifacts
 from turnout.registry.cleanup_routes import router as cleanup
 from turnout.registry.routes import router as registry
 from turnout.registry.transfer_routes import router as transfer
+from turnout.rollouts import queries as rollout_queries
 from turnout.rollouts.model_routes import router as model_rollouts
 from turnout.rollouts.planning import router as rollout_planning
 from turnout.rollouts.replay_routes import router as rollout_replay
@@ -50,12 +60,14 @@ from turnout.traffic.routes import router as traffic
 # Routes are tried one after the other: the gateway's first, for they are asked the most.
 ROUTERS: Final = (
     gateway,
+    access,
     registry,
     aliases,
     comparison,
     transfer,
     cleanup,
     approved_models,
+    artifacts,
     traffic,
     observations,
     rollouts,
@@ -71,7 +83,19 @@ ROUTERS: Final = (
     events,
     monitoring,
 )
+MODELS_OF: Final[Mapping[str, ModelsOf[Any]]] = {
+    "rollout_id": ModelsOf(UUID, rollout_queries.models_of),
+    "experiment_id": ModelsOf(UUID, experiment_queries.models_of),
+    "alert_id": ModelsOf(int, alert_queries.models_of),
+}
+"""For callers who are confined to some models: which ones the thing in a path belongs to. Things
+that are not listed here are closed to them."""
+
+OPEN: Final = frozenset({"/", "/docs", "/openapi.json", "/static", "/healthz", "/readyz"})
+"""What needs no credentials: whether the service is there, and how to use it."""
+
 TAGS: Final = (
+    "access",
     "registry",
     "traffic",
     "predictions",
@@ -97,6 +121,12 @@ is answered again and not carried out again.
 """
 
 
+OPENLY: Final = (
+    "nobody is asked for credentials, because there are no API keys yet;"
+    " `turnout keys create --name admin --role admin` makes the first one, and ends this"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
     ready: bool
@@ -107,26 +137,33 @@ class Readiness:
     recordings_shed: int
 
 
-def create_app(settings: Settings, engine: AsyncEngine, *, clock: Clock = system_clock) -> FastAPI:
+def create_app(
+    settings: Settings,
+    engine: AsyncEngine,
+    *,
+    clock: Clock = system_clock,
+    exposed: bool = False,
+) -> FastAPI:
+    """`exposed` says that it is listened to where others than this machine's users are: then it is
+    never without authentication."""
     sessions = db.sessions(engine)
     limit = settings.max_body_megabytes * 1_000_000
     running = Gateway(settings=settings, engine=engine, sessions=sessions, clock=clock)
     feed = Feed(engine)
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await running.start()
-        try:
-            yield
-        finally:
-            await feed.stop()
-            await running.stop()
-
+    gate = Gatekeeper(
+        settings=settings,
+        engine=engine,
+        sessions=sessions,
+        clock=clock,
+        may_be_open=not exposed,
+        models_of=MODELS_OF,
+    )
     app = FastAPI(
         title="Turnout",
         version=version("turnout"),
         description=DESCRIPTION,
-        lifespan=lifespan,
+        lifespan=lambda app: _living(gate, running, feed),
         docs_url=None,
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},
@@ -134,15 +171,35 @@ def create_app(settings: Settings, engine: AsyncEngine, *, clock: Clock = system
         openapi_tags=[{"name": tag} for tag in TAGS],
         middleware=[Middleware(RequestTelemetry), Middleware(BodyLimit, limit)],
     )
-    app.state.resources = Resources(settings=settings, sessions=sessions, clock=clock)
+    app.state.resources = Resources(settings=settings, sessions=sessions, gate=gate, clock=clock)
     app.state.gateway = running
     app.state.feed = feed
     install_problem_handlers(app)
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")
     _add_operations(app, engine, running)
-    _add_documentation(app)
+    _add_documentation(app, gate)
+    _refuse_unguarded(app)
     return app
+
+
+@asynccontextmanager
+async def _living(gate: Gatekeeper, gateway: Gateway, feed: Feed) -> AsyncIterator[None]:
+    await asyncio.gather(gate.start(), gateway.start())
+    if gate.open:
+        telemetry.log.warning("development mode", meaning=OPENLY)
+    try:
+        yield
+    finally:
+        await feed.stop()
+        await asyncio.gather(gate.stop(), gateway.stop())
+
+
+def _refuse_unguarded(app: FastAPI) -> None:
+    """Not start with a route that anybody may call, unless it is meant to be one."""
+    for route in iter_route_contexts(app.routes):
+        if not isinstance(route.original_route, GuardedRoute) and route.path not in OPEN:
+            raise TypeError(f"{route.path} is open to anybody: make its router by http.router()")
 
 
 def _add_operations(app: FastAPI, engine: AsyncEngine, gateway: Gateway) -> None:
@@ -167,12 +224,18 @@ def _add_operations(app: FastAPI, engine: AsyncEngine, gateway: Gateway) -> None
             recordings_shed=gateway.recorder.shed,
         )
 
-    @app.get("/metrics", tags=["operation"], summary="Prometheus metrics")
+    guarded = http.router("operation")
+
+    @guarded.get("/metrics", summary="Prometheus metrics")
+    @needs(Role.VIEWER, scoping=Scoping.OWN)
     async def show_metrics() -> Response:
-        """The service's own metrics in the Prometheus text format."""
+        """The service's own metrics in the Prometheus text format. Give Prometheus a key with the
+        role `viewer`, as `authorization: credentials`."""
         return Response(
             prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST
         )
+
+    app.include_router(guarded)
 
 
 async def _database_state(engine: AsyncEngine) -> tuple[bool, bool]:
@@ -184,7 +247,7 @@ async def _database_state(engine: AsyncEngine) -> tuple[bool, bool]:
         return False, False
 
 
-def _add_documentation(app: FastAPI) -> None:
+def _add_documentation(app: FastAPI, gate: Gatekeeper) -> None:
     """Serve Swagger UI from the package: it works without the internet."""
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
@@ -196,7 +259,7 @@ def _add_documentation(app: FastAPI) -> None:
     async def show_documentation() -> HTMLResponse:
         return get_swagger_ui_html(
             openapi_url="/openapi.json",
-            title="Turnout",
+            title="Turnout: development mode, no authentication" if gate.open else "Turnout",
             swagger_js_url="/static/swagger-ui/swagger-ui-bundle.js",
             swagger_css_url="/static/swagger-ui/swagger-ui.css",
             swagger_favicon_url="/static/swagger-ui/favicon-32x32.png",
@@ -212,10 +275,15 @@ def _add_documentation(app: FastAPI) -> None:
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
-        document = describe()
-        document["components"]["schemas"].setdefault(
-            "Problem", TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}")
-        )
-        return document
+        if app.openapi_schema is None:
+            document = describe()
+            document["components"]["schemas"].setdefault(
+                "Problem",
+                TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}"),
+            )
+            describe_access(document, app)
+        described = describe()
+        banner = f"**Development mode: {OPENLY}.**\n\n" if gate.open else ""
+        return described | {"info": described["info"] | {"description": banner + DESCRIPTION}}
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -23,6 +23,20 @@ class Refusal(Exception):
         self.detail = detail
         self.facts = facts
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What the answer says in headers as well, where a standard asks for that."""
+        return {}
+
+
+class Unauthenticated(Refusal):
+    status = 401
+    title = "Authentication required"
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"WWW-Authenticate": 'Bearer realm="turnout"'}
+
 
 class Forbidden(Refusal):
     status = 403
@@ -47,6 +61,11 @@ class TooLarge(Refusal):
 class Unprocessable(Refusal):
     status = 422
     title = "Malformed request"
+
+
+class TooManyRequests(Refusal):
+    status = 429
+    title = "Too many requests"
 
 
 class Unavailable(Refusal):

@@ -1,12 +1,12 @@
-"""What every router shares: session, clock, actor, paging, and limits on what is sent."""
+"""What every router shares: who may call, session, clock, paging, and limits on what is sent."""
 
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.routing import APIRoute
@@ -17,12 +17,15 @@ from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from turnout import idempotency
+from turnout.callers import Caller, Gate, ModelsUnnamed, Scoping, need_of
 from turnout.db import Sessions, transaction
 from turnout.errors import TooLarge, Unprocessable
 from turnout.quantities import Clock
 from turnout.settings import Settings
 
 Item = TypeVar("Item")
+CALLER: Final = "turnout.caller"
+NO_STORE: Final = "no-store"
 
 
 def system_clock() -> datetime:
@@ -35,6 +38,7 @@ class Resources:
 
     settings: Settings
     sessions: Sessions
+    gate: Gate
     clock: Clock = system_clock
 
 
@@ -51,9 +55,15 @@ async def current_time(resources: Annotated[Resources, Depends(resources)]) -> d
     return resources.clock()
 
 
-async def current_actor() -> str:
-    """Name who asks. Without keys the service is in development mode and knows nobody."""
-    return "developer"
+async def current_caller(request: Request) -> Caller:
+    """Who was admitted to the route: see `GuardedRoute`."""
+    found: Caller = request.scope[CALLER]
+    return found
+
+
+async def current_actor(caller: Annotated[Caller, Depends(current_caller)]) -> str:
+    """Name who asks, for the audit log, for histories, and for the keys of repeated requests."""
+    return caller.name
 
 
 async def unit_of_work(
@@ -80,6 +90,7 @@ async def unit_of_work(
 Session = Annotated[AsyncSession, Depends(unit_of_work, scope="function")]
 Now = Annotated[datetime, Depends(current_time)]
 Actor = Annotated[str, Depends(current_actor)]
+Calling = Annotated[Caller, Depends(current_caller)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,19 +158,70 @@ class StrictRequest(Request):
         return json.loads(text, parse_constant=refuse)
 
 
-class StrictRoute(APIRoute):
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class GuardedRoute(APIRoute):
+    """Admits who may call, before anything of the request is read.
+
+    Every route is one of these, or is named as open in `api.py`. A caller who is confined to some
+    models gets through where the models of the request are known beforehand: `{model}` or a known
+    id in the path, or `?model=`. Everything else is refused, unless the operation itself keeps to
+    `Caller.models` and says so.
+    """
+
+    def handler(self) -> Handler:
+        """What is done for a caller who was admitted."""
+        return super().get_route_handler()
+
+    def get_route_handler(self) -> Handler:
+        handle = self.handler()
+
+        async def guarded(request: Request) -> Response:
+            gate = (await resources(request)).gate
+            caller = await gate.admit(request.scope["headers"])
+            need = need_of(self.endpoint, request.method)
+            caller.check_role(need.roles)
+            if caller.models is not None and need.scoping is Scoping.EDGE:
+                caller.check_models(await self._models_of(request, caller, gate))
+            request.scope[CALLER] = caller
+            return await handle(request)
+
+        return guarded
+
+    async def _models_of(self, request: Request, caller: Caller, gate: Gate) -> Collection[str]:
+        path: dict[str, Any] = request.path_params
+        if "model" in path:
+            return [path["model"]]
+        for parameter, identity in path.items():
+            models = await gate.models_of(parameter, str(identity))
+            if models is not None:
+                return models
+        by_query = any(field.alias == "model" for field in self.dependant.query_params)
+        named = request.query_params.getlist("model") if by_query else []
+        if not named:
+            raise ModelsUnnamed(caller, by_query=by_query)
+        return named
+
+
+class StrictRoute(GuardedRoute):
+    def handler(self) -> Handler:
+        handle = super().handler()
 
         async def strict(given: Request) -> Response:
             request = StrictRequest(given.scope, given.receive)
             response = await handle(request)
             key = request.headers.get(idempotency.HEADER)
-            if key is not None and request.method == "POST" and response.status_code < 300:
+            if (
+                key is not None
+                and request.method == "POST"
+                and response.status_code < 300
+                and response.headers.get("cache-control") != NO_STORE
+            ):
                 async with transaction((await resources(request)).sessions) as session:
                     await idempotency.keep_answer(
                         session,
-                        actor=await current_actor(),
+                        actor=(await current_caller(request)).name,
                         key=key,
                         status=response.status_code,
                         answer=bytes(response.body),

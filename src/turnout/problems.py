@@ -62,13 +62,15 @@ def problem(
 
 
 def refused(refusal: Refusal) -> JSONResponse:
-    return problem(
+    response = problem(
         refusal.status,
         kind=type(refusal).__name__,
         title=refusal.title,
         detail=refusal.detail,
         facts=refusal.facts,
     )
+    response.headers.update(refusal.headers)
+    return response
 
 
 def location(path: Sequence[str | int]) -> str:

@@ -49,5 +49,9 @@ class Settings(BaseSettings):
         return self.backup_dir or self.data_dir / "backups"
 
     @property
+    def split_poll(self) -> timedelta:
+        return timedelta(seconds=self.split_poll_seconds)
+
+    @property
     def tick_interval(self) -> timedelta:
         return timedelta(seconds=self.tick_seconds)

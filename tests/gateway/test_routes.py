@@ -49,7 +49,7 @@ class TestAssign:
 
         versions = [
             {(await stage.assign(client, unit=f"user-{n}")).json()["version"] for _ in range(3)}
-            for n in range(10)
+            for n in range(40)
         ]
 
         assert {len(each) for each in versions} == {1}

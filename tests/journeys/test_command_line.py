@@ -177,6 +177,7 @@ def test_it_refuses_to_listen_to_the_world_without_authentication(tmp_path: Path
     status, said = ended("serve", "--host", "0.0.0.0", "--data-dir", str(tmp_path))
 
     assert status == 1
+    assert "turnout keys create" in said
     assert "TURNOUT_ALLOW_UNAUTHENTICATED" in said
 
 

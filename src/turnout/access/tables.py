@@ -1,13 +1,16 @@
-"""The audit log: one row for every change, written in the transaction of the change."""
+"""The audit log, one row for every change, written in the transaction of the change; and the keys
+of those who may make changes."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Identity, Index
+from sqlalchemy import BigInteger, Enum, Identity, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from turnout.db import Base
+from turnout.access.domain.keys import RateLimit
+from turnout.callers import Role
+from turnout.db import Base, Json
 
 
 class AuditEntry(Base):
@@ -23,3 +26,34 @@ class AuditEntry(Base):
     after: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     reason: Mapped[str | None]
     request_id: Mapped[str | None]
+
+
+class ApiKey(Base):
+    """Rows are only ever made and, once, revoked: so two counts tell whether anything changed."""
+
+    __tablename__ = "api_key"
+    __table_args__ = (
+        Index("uq_api_key_name", "name", unique=True, postgresql_where=text("revoked_at IS NULL")),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    role: Mapped[Role] = mapped_column(
+        Enum(
+            Role,
+            name="role",
+            native_enum=False,
+            length=20,
+            create_constraint=True,
+            values_callable=lambda roles: [role.value for role in roles],
+        )
+    )
+    models: Mapped[tuple[str, ...] | None] = mapped_column(Json(tuple[str, ...]))
+    digest: Mapped[bytes]
+    rate_limit: Mapped[RateLimit | None] = mapped_column(Json(RateLimit))
+    created_at: Mapped[datetime]
+    created_by: Mapped[str]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    revoked_by: Mapped[str | None]

@@ -26,6 +26,14 @@ async def alert(session: AsyncSession, alert_id: int) -> Alert:
     return found
 
 
+async def models_of(session: AsyncSession, alert_id: int) -> list[str] | None:
+    """The model that an alert concerns; None when it concerns the service."""
+    if not 0 < alert_id < 2**63:
+        return []
+    found = (await session.scalars(select(Alert.model).where(Alert.id == alert_id))).all()
+    return None if None in found else [model for model in found if model is not None]
+
+
 async def locked(session: AsyncSession, alert_id: int) -> Alert:
     query = select(Alert).where(Alert.id == alert_id).with_for_update()
     found = await session.scalar(query.execution_options(populate_existing=True))

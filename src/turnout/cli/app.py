@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from turnout.cli import alerts, backups, experiments, operate, registry, serve
+from turnout.cli import alerts, backups, experiments, keys, operate, registry, remote, serve
 
 app = typer.Typer(
     name="turnout",
@@ -27,12 +27,22 @@ def turnout(
     show: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
     ] = False,
+    api_key: Annotated[
+        str | None,
+        typer.Option(
+            envvar="TURNOUT_API_KEY",
+            show_envvar=True,
+            help="Sent to the service, where it asks for one.",
+        ),
+    ] = None,
 ) -> None:
     """Release control for machine-learning models."""
+    remote.api_key.set(api_key)
 
 
 serve.register(app)
 backups.register(app)
+keys.register(app)
 operate.register(app)
 experiments.register(app)
 alerts.register(app)

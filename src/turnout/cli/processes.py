@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import prometheus_client
 import typer
@@ -18,8 +18,10 @@ import uvloop
 from fastapi import FastAPI
 from pydantic import ValidationError
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from turnout import db, embedded, migrations, telemetry
+from turnout.access import key_queries
 from turnout.api import create_app
 from turnout.backup.domain import BackupFailed
 from turnout.cli.remote import fail
@@ -47,6 +49,9 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+NOT_MIGRATED: Final = "the database's schema is not this release's: run `turnout migrate` first"
+
+
 class CannotStart(Exception):
     """What is wrong with the surroundings, in a sentence that says what to do."""
 
@@ -54,7 +59,7 @@ class CannotStart(Exception):
 def run(data_dir: Path | None, *, address: tuple[str, int] | None, worker: bool) -> None:
     """Run the API at `address`, if one is given, and the worker, if wanted, until told to stop."""
     settings = _settings(data_dir)
-    listener = None if address is None else _listen(settings, *address)
+    listener = None if address is None else _listen(*address)
     until_done(_serve(settings, listener, worker=worker))
 
 
@@ -84,6 +89,23 @@ def on_database(
             await work(settings, url)
 
     until_done(connected())
+
+
+def administer(
+    data_dir: Path | None, do: Callable[[db.Sessions], Coroutine[Any, Any, None]]
+) -> None:
+    """Do something on the database of the settings, whether the service runs or not."""
+
+    async def connected(settings: Settings, url: str) -> None:
+        engine = db.create_engine(url, pool_size=1)
+        if settings.database_url is None:
+            await migrations.upgrade(engine)
+        elif await migrations.current(engine) != migrations.head():
+            raise CannotStart(NOT_MIGRATED)
+        await do(db.sessions(engine))
+        await engine.dispose()
+
+    on_database(data_dir, connected)
 
 
 def _settings(data_dir: Path | None) -> Settings:
@@ -117,14 +139,8 @@ def _loopback(host: str) -> bool:
         return False
 
 
-def _listen(settings: Settings, host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
     """Bind before anything starts, so that a port in use is said at once and plainly."""
-    if not _loopback(host) and not settings.allow_unauthenticated:
-        raise fail(
-            f"refusing to listen on {host}: there is no authentication, so anybody who reaches it"
-            " could move traffic. Listen on 127.0.0.1, or put an authenticating proxy in front and"
-            " set TURNOUT_ALLOW_UNAUTHENTICATED=true"
-        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -181,15 +197,39 @@ async def _serve(settings: Settings, listener: socket.socket | None, *, worker: 
         if listener is not None and worker:
             await migrations.upgrade(engine)
         elif worker and await migrations.current(engine) != migrations.head():
-            raise CannotStart(
-                "the database's schema is not this release's: run `turnout migrate` first"
-            )
+            raise CannotStart(NOT_MIGRATED)
+        if listener is not None and _exposed(settings, listener):
+            await _check_authentication(engine, listener)
         async with asyncio.TaskGroup() as tasks:
             if worker:
                 beating = Worker(settings=settings, sessions=db.sessions(engine))
                 tasks.create_task(beating.run(stop))
             if listener is not None:
-                tasks.create_task(_listen_until(stop, create_app(settings, engine), listener))
+                app = create_app(settings, engine, exposed=_exposed(settings, listener))
+                tasks.create_task(_listen_until(stop, app, listener))
+
+
+def _exposed(settings: Settings, listener: socket.socket) -> bool:
+    """Whether others than this machine's users reach the service without passing a proxy."""
+    return not _loopback(listener.getsockname()[0]) and not settings.allow_unauthenticated
+
+
+async def _check_authentication(engine: AsyncEngine, listener: socket.socket) -> None:
+    """Say at once that nobody could come in. A database that cannot tell does not hold this up:
+    where it is exposed, the service is never open."""
+    try:
+        async with db.transaction(db.sessions(engine)) as session:
+            keys, _ = await key_queries.state(session)
+    except (OSError, SQLAlchemyError) as error:
+        telemetry.log.warning("API keys cannot be read", error=repr(error))
+        return
+    if not keys:
+        raise CannotStart(
+            f"refusing to listen on {listener.getsockname()[0]}: there is no API key, so nobody"
+            " could be told from anybody. Make one with `turnout keys create --name admin --role"
+            " admin` and start again, or listen on 127.0.0.1. Where an authenticating proxy stands"
+            " in front, TURNOUT_ALLOW_UNAUTHENTICATED=true does without keys"
+        )
 
 
 async def _listen_until(stop: asyncio.Event, app: FastAPI, listener: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -16,6 +17,9 @@ Url = Annotated[
     str, typer.Option("--url", envvar="TURNOUT_URL", help="Where Turnout runs.", show_default=True)
 ]
 
+api_key: ContextVar[str | None] = ContextVar("api_key", default=None)
+"""What `turnout --api-key` or TURNOUT_API_KEY says."""
+
 problems = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
@@ -23,12 +27,23 @@ problems = Console(stderr=True, soft_wrap=True, highlight=False)
 def connected(url: str) -> Iterator[httpx2.Client]:
     """Open a client whose trouble ends the command with a sentence and status 1."""
     try:
-        with httpx2.Client(base_url=f"{url.rstrip('/')}/api/v1/", timeout=30) as client:
+        with httpx2.Client(
+            base_url=f"{url.rstrip('/')}/api/v1/", timeout=30, headers=_authorization()
+        ) as client:
             yield client
     except httpx2.InvalidURL as error:
         raise fail(f"{url!r} is not an address: {error}") from None
     except httpx2.TransportError as error:
         raise fail(f"no answer from {url}: {error}. Is `turnout serve` running there?") from None
+
+
+def _authorization() -> dict[str, str]:
+    key = api_key.get()
+    if not key:
+        return {}
+    if not (key.isascii() and key.isprintable()):
+        raise fail("TURNOUT_API_KEY is not an API key: was it copied with something else?")
+    return {"Authorization": f"Bearer {key.strip()}"}
 
 
 def fail(sentence: str) -> typer.Exit:

@@ -9,13 +9,14 @@ from fastapi import Body
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout import http
+from turnout.callers import Role, Scoping, needs
 from turnout.errors import Conflict
 from turnout.experiments.domain.aim import Past
 from turnout.experiments.domain.forecast import Forecast
 from turnout.experiments.domain.inquiry import Inquiry
 from turnout.experiments.domain.planner import forecast
 from turnout.experiments.past import past
-from turnout.http import Now, Session
+from turnout.http import Calling, Now, Session
 from turnout.observations.domain.metric import Metric
 from turnout.problems import problems
 from turnout.registry import queries as registry
@@ -88,8 +89,12 @@ class NothingKnown(Conflict):
     summary="How many, how long, can it conclude?",
     responses=problems(ModelNotFound, VersionNotFound, NothingKnown),
 )
+@needs(Role.VIEWER, scoping=Scoping.OWN)
 async def plan_experiment(
-    body: Annotated[Inquiry, Body(openapi_examples=INQUIRY)], session: Session, now: Now
+    body: Annotated[Inquiry, Body(openapi_examples=INQUIRY)],
+    session: Session,
+    caller: Calling,
+    now: Now,
 ) -> Forecast:
     """Works out an experiment before it is started: nothing is created and no traffic moves.
 
@@ -106,6 +111,8 @@ async def plan_experiment(
     of labels are those of the last days.
     """
     known = Past()
+    if body.model is not None:
+        caller.check_models([body.model])
     if body.model is not None and body.measure is not None:
         known = await _known(session, body, body.model, body.measure, now=now)
     baseline = body.given(known) or known.baseline

@@ -24,6 +24,7 @@ from turnout.experiments.tables import (
 )
 from turnout.observations import queries as observations
 from turnout.observations.segments import segments
+from turnout.registry import queries as registry
 from turnout.stats.effect import per_exposed_unit
 from turnout.stats.totals import UnitTotals
 
@@ -48,6 +49,12 @@ async def experiment(session: AsyncSession, experiment_id: UUID) -> Experiment:
     if found is None:
         raise ExperimentNotFound(experiment_id)
     return found
+
+
+async def models_of(session: AsyncSession, experiment_id: UUID) -> list[str]:
+    """The model that an experiment concerns, if there is such an experiment."""
+    ids = await session.scalars(select(Experiment.model_id).where(Experiment.id == experiment_id))
+    return [model.name for model in (await registry.models_by_id(session, ids.all())).values()]
 
 
 async def locked(session: AsyncSession, experiment_id: UUID) -> Experiment:

@@ -4,13 +4,12 @@ They read the request and write the response themselves: declared bodies and res
 cost more than all the rest. OpenAPI is told what they take and answer.
 """
 
-from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
 
+from turnout.callers import Role, needs
 from turnout.errors import Conflict, NotFound, Refusal, Unavailable
 from turnout.gateway.app import Gateway
 from turnout.gateway.responder import Served
@@ -27,6 +26,7 @@ from turnout.gateway.schemas import (
     predict_requests,
     read,
 )
+from turnout.http import GuardedRoute, Handler
 from turnout.observations.domain.prediction import uuid7
 from turnout.problems import problems, refused
 from turnout.traffic.domain.split import Reason
@@ -95,10 +95,10 @@ BATCH_ANSWERS: Final = {
 }
 
 
-class DirectRoute(APIRoute):
+class DirectRoute(GuardedRoute):
     """Calls its endpoint as it is: the search for dependencies costs as much as the endpoint."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    def handler(self) -> Handler:
         endpoint = self.endpoint
 
         async def handle(request: Request) -> Response:
@@ -156,6 +156,7 @@ def reply(served: Served) -> PredictReply:
     openapi_extra=described_body(described(AssignRequest), ASSIGN_EXAMPLES),
     responses=described_answers(described(AssignReply), Conflict, NotFound, Unavailable),
 )
+@needs(Role.RECORDER)
 async def assign_version(model: str, request: Request) -> Response:
     """For callers who run the model themselves: run the version that is answered, then report
     what it predicted to `/observations`, with this `prediction_id`, `version`, `unit` and
@@ -187,6 +188,7 @@ async def assign_version(model: str, request: Request) -> Response:
     openapi_extra=described_body(described(PredictRequest), PREDICT_EXAMPLES),
     responses=described_answers(described(PredictReply), Conflict, NotFound, Unavailable),
 )
+@needs(Role.RECORDER)
 async def predict(model: str, request: Request) -> Response:
     """Chooses the version, runs it, records latency, confidence, class and errors, and answers.
 
@@ -206,6 +208,7 @@ async def predict(model: str, request: Request) -> Response:
     openapi_extra=described_body(BATCH_SCHEMA, BATCH_EXAMPLES),
     responses=described_answers(BATCH_ANSWERS, NotFound, Unavailable),
 )
+@needs(Role.RECORDER)
 async def predict_batch(model: str, request: Request) -> Response:
     """Up to 1,000 items, each as `/predict` takes it, with a unit of its own if it has one.
 

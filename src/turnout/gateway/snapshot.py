@@ -1,38 +1,25 @@
 """The routes of all models, in this process: renewed within milliseconds of a change, and kept
-while the database is away.
-
-One connection is set aside for it. NOTIFY arrives on it when a change commits, and a poll finds
-what a lost notification would have told.
-"""
+while the database is away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-from turnout.db import LOST_CONNECTION
-from turnout.gateway.runtimes.answers import first_line
+from turnout.following import Following
 from turnout.registry.domain.runtime import ExternalRuntime
 from turnout.registry.domain.version import VersionRef
-from turnout.telemetry import log
 from turnout.traffic import queries
 from turnout.traffic.commands import CHANNEL
 from turnout.traffic.domain.assignment import Route
 from turnout.traffic.domain.draws import draws
 
-ANSWER_WITHIN: Final = timedelta(seconds=5)
-"""A database that takes longer to tell what changed counts as away."""
-
 ARRIVES_WITHIN: Final = timedelta(seconds=1)
 """How long a request waits for a route that the database has and this process does not."""
-
-FIRST_RETRY: Final = timedelta(milliseconds=100)
-LAST_RETRY: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,27 +82,18 @@ class SnapshotKeeper:
     ) -> None:
         self.current = Snapshot()
         self.loaded = False
-        self._engine = engine
-        self._poll = poll.total_seconds()
         self._on_change = on_change
-        self._named: set[int] = set()
-        self._lost = False
-        self._news = asyncio.Event()
         self._renewed = asyncio.Event()
-        self._tried = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._following = Following(
+            engine, what="routes", channel=CHANNEL, poll=poll, look=self._refresh
+        )
 
     async def start(self) -> None:
         """Wait for the first snapshot, or to learn that there is none to be had now."""
-        self._task = asyncio.create_task(self._keep())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
-                await self._tried.wait()
+        await self._following.start()
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._following.stop()
 
     async def awaited(self, model: str) -> LiveRoute | None:
         """The route of a model that is about to have one; None if none came in time."""
@@ -125,83 +103,23 @@ class SnapshotKeeper:
                     await self._renewed.wait()
         return self.current.routes.get(model)
 
-    async def _keep(self) -> None:
-        retry = FIRST_RETRY
-        while True:
-            try:
-                async with self._listening() as session:
-                    await self._refresh(session)
-                    retry = FIRST_RETRY
-                    await self._follow(session)
-            except Exception as error:  # noqa: BLE001  (whatever it is, routing goes on without)
-                self._tried.set()
-                foreseen = isinstance(error, (DBAPIError, *LOST_CONNECTION))
-                log.warning(
-                    "routes are not followed; the last known ones serve",
-                    error=first_line(error),
-                    exc_info=None if foreseen else error,
-                )
-            await asyncio.sleep(retry.total_seconds())
-            retry = min(retry * 2, LAST_RETRY)
-
-    @asynccontextmanager
-    async def _listening(self) -> AsyncIterator[AsyncSession]:
-        """Listen before the first look, so that no change falls between the two."""
-        async with self._engine.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            driver: Any = (await connection.get_raw_connection()).driver_connection
-            self._lost = False
-            try:
-                driver.add_termination_listener(self._terminated)
-                await driver.add_listener(CHANNEL, self._notified)
-                async with AsyncSession(connection) as session:
-                    yield session
-            finally:
-                # It must not go back to the pool listening.
-                await connection.invalidate()
-
-    async def _follow(self, session: AsyncSession) -> None:
-        loop = asyncio.get_running_loop()
-        look = loop.time() + self._poll
-        while True:
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(look):
-                    await self._news.wait()
-            if self._lost:
-                raise ConnectionResetError("the listening connection was closed")
-            self._news.clear()
-            named, self._named = self._named, set()
-            if loop.time() < look:
-                await self._refresh(session, named)
-            else:
-                await self._refresh(session)
-                look = loop.time() + self._poll
-
-    async def _refresh(self, session: AsyncSession, named: Collection[int] | None = None) -> None:
+    async def _refresh(self, session: AsyncSession, payloads: Collection[str] | None) -> None:
         """Read the routes of the named models, or of those that changed."""
-        async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
-            # Revisions first: a change in between is read twice, never missed.
-            found = await queries.revisions(session, named)
-            if named is None:
-                revisions = found
-                named = self.current.differing(found)
-            else:
-                others = {k: v for k, v in self.current.revisions.items() if k not in named}
-                revisions = others | found
-            routes = await queries.routes(session, named) if named else []
+        named: Collection[int] | None = None
+        if payloads is not None:
+            named = {int(text) for text in payloads if text.isascii() and text.isdigit()}
+        # Revisions first: a change in between is read twice, never missed.
+        found = await queries.revisions(session, named)
+        if named is None:
+            revisions = found
+            named = self.current.differing(found)
+        else:
+            others = {k: v for k, v in self.current.revisions.items() if k not in named}
+            revisions = others | found
+        routes = await queries.routes(session, named) if named else []
         if named:
             self.current = self.current.renewed(named, routes, revisions)
             self._renewed.set()
             self._renewed = asyncio.Event()
             self._on_change(self.current)
         self.loaded = True
-        self._tried.set()
-
-    def _notified(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
-        if payload.isascii() and payload.isdigit():
-            self._named.add(int(payload))
-            self._news.set()
-
-    def _terminated(self, _connection: object) -> None:
-        self._lost = True
-        self._news.set()

@@ -6,6 +6,7 @@ from fastapi import Body, Depends, Path, Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout import http
+from turnout.callers import Role, needs
 from turnout.http import Now, Resources, Session, resources
 from turnout.observations import commands, examples, queries
 from turnout.observations.domain.batch import (
@@ -56,6 +57,7 @@ Retention = Annotated[timedelta, Depends(retention)]
     responses=problems(ModelNotFound, MalformedBatch, BatchRefused, TooManyRows),
     openapi_extra=BATCH_BODY,
 )
+@needs(Role.RECORDER)
 async def record_observations(
     model: Named,
     request: Request,
@@ -106,6 +108,7 @@ async def record_observations(
     summary="Say what came of one prediction",
     responses=problems(ModelNotFound, OutcomeRefused),
 )
+@needs(Role.RECORDER)
 async def record_feedback(
     model: Named,
     body: Annotated[Outcome, Body(openapi_examples=examples.OUTCOME)],

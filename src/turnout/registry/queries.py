@@ -135,9 +135,17 @@ class MetricRange:
     most: float | None = None
 
 
-async def models(session: AsyncSession, *, limit: int, after: str | None) -> Sequence[Model]:
-    """Models by name, behind the name `after`."""
+async def models(
+    session: AsyncSession,
+    *,
+    names: Collection[str] | None = None,
+    limit: int,
+    after: str | None,
+) -> Sequence[Model]:
+    """Models by name, behind the name `after`; None names all of them."""
     query = select(Model).order_by(Model.name).limit(limit)
+    if names is not None:
+        query = query.where(among(Model.name, names))
     if after is not None:
         query = query.where(Model.name > after)
     return (await session.scalars(query)).all()

@@ -9,6 +9,7 @@ from fastapi import Body, Path
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout import http
+from turnout.callers import Role, needs
 from turnout.errors import Conflict
 from turnout.http import Actor, Now, Session
 from turnout.observations import history
@@ -39,6 +40,7 @@ OF_EVERY_PREDICTION: Final = frozenset({"error_rate", "success_rate", "latency_m
     summary="Ask before a start: how long, and can it conclude?",
     responses=problems(ModelNotFound, VersionNotFound),
 )
+@needs(Role.VIEWER)
 async def plan_rollout(
     model: Named,
     body: Annotated[Launch, Body(openapi_examples=examples.LAUNCH)],

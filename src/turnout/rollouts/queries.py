@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_, type_coerce
+from sqlalchemy import func, or_, select, tuple_, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -39,6 +39,17 @@ async def rollout(session: AsyncSession, rollout_id: UUID) -> Rollout:
     if found is None:
         raise RolloutNotFound(rollout_id)
     return found
+
+
+async def models_of(session: AsyncSession, rollout_id: UUID) -> list[str]:
+    """The models that a rollout concerns: its own, and those of its release group."""
+    chosen = select(Rollout.model_id, Rollout.group_id).where(Rollout.id == rollout_id).subquery()
+    ids = await session.scalars(
+        select(Rollout.model_id)
+        .join(chosen, or_(Rollout.id == rollout_id, Rollout.group_id == chosen.c.group_id))
+        .distinct()
+    )
+    return [model.name for model in (await registry.models_by_id(session, ids.all())).values()]
 
 
 async def locked(session: AsyncSession, rollout_id: UUID) -> Rollout:

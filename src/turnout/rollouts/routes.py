@@ -4,7 +4,8 @@ from uuid import UUID
 from fastapi import Body, Path, Query
 
 from turnout import http
-from turnout.http import Actor, Listing, Now, Paging, Session
+from turnout.callers import Role, Scoping, needs
+from turnout.http import Actor, Calling, Listing, Now, Paging, Session
 from turnout.problems import problems
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelNotFound, VersionNotFound
@@ -70,9 +71,12 @@ async def start_rollout(
     summary="Start rollouts that go together",
     responses=problems(ModelNotFound, VersionNotFound, RolloutUnderWay, Quarantined),
 )
+@needs(Role.OPERATOR, scoping=Scoping.OWN)
 async def start_group(
     body: Annotated[GroupLaunch, Body(openapi_examples=examples.GROUP)],
     session: Session,
+    *,
+    caller: Calling,
     actor: Actor,
     now: Now,
 ) -> GroupView:
@@ -83,6 +87,7 @@ async def start_group(
     `skip`, `abort` and `rollback` of any of them are for all of them; `approve`, `pause` and
     `resume` for the one alone. The plans must have the same number of stages.
     """
+    caller.check_models([member.model for member in body.rollouts])
     group_id, rollouts = await launch_group(session, body, actor=actor, now=now)
     return GroupView(id=group_id, rollouts=await rollout_views(session, rollouts, now))
 

@@ -3,6 +3,7 @@ from typing import Annotated
 from fastapi import Body, Path
 
 from turnout import http
+from turnout.callers import Role, needs
 from turnout.http import Actor, Now, Session
 from turnout.problems import problems
 from turnout.registry import queries as registry
@@ -68,6 +69,7 @@ OVERRIDES_EXAMPLES = {
     summary="Which version gets which share now?",
     responses=problems(NoSplit),
 )
+@needs(Role.VIEWER, Role.RECORDER)
 async def show_split(model: Named, session: Session) -> SplitView:
     """The split in force: its variants in the order of their buckets, and who owns it.
 
@@ -119,6 +121,7 @@ async def set_split(
     summary="Who gets a version whatever the split says?",
     responses=problems(ModelNotFound),
 )
+@needs(Role.VIEWER, Role.RECORDER)
 async def show_overrides(model: Named, session: Session) -> OverridesView:
     """Pinned units, and rules on attributes. Both empty when the split alone decides."""
     found = await registry.model(session, model)

@@ -1,0 +1,102 @@
+"""Who may come in: asked once for every request, before anything of it is read."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+from turnout import db
+from turnout.access.domain.credentials import (
+    MARK,
+    CredentialsMalformed,
+    CredentialsMissing,
+    CredentialsRefused,
+    presented,
+    proves,
+    read_key,
+)
+from turnout.access.domain.keys import DEVELOPER
+from turnout.access.keyring import Keyring
+from turnout.callers import Caller, Headers
+from turnout.quantities import Clock
+from turnout.settings import Settings
+
+Identified = TypeVar("Identified")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelsOf(Generic[Identified]):
+    """How a thing is identified in a path, and which models it belongs to: none if there is no such
+    thing, None if it is not of any model."""
+
+    read: Callable[[str], Identified]
+    find: Callable[[AsyncSession, Identified], Awaitable[Collection[str] | None]]
+
+
+class Gatekeeper:
+    """Admits callers by their credentials; or anybody, as long as no credentials were ever made
+    and only those who may do everything can reach the service (`may_be_open`)."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        engine: AsyncEngine,
+        sessions: db.Sessions,
+        clock: Clock,
+        may_be_open: bool,
+        models_of: Mapping[str, ModelsOf[Any]],
+    ) -> None:
+        self._keys = Keyring(engine, sessions, poll=settings.split_poll)
+        self._sessions = sessions
+        self._clock = clock
+        self._may_be_open = may_be_open
+        self._models_of = models_of
+
+    async def start(self) -> None:
+        await self._keys.start()
+
+    async def stop(self) -> None:
+        await self._keys.stop()
+
+    @property
+    def open(self) -> bool:
+        """Development mode. A key that was revoked or has expired does not bring it back."""
+        return self._may_be_open and self._keys.loaded and self._keys.empty
+
+    async def admit(self, headers: Headers) -> Caller:
+        if not self._keys.loaded:
+            await self._keys.catch_up()
+        if self.open:
+            return DEVELOPER
+        text = presented(headers)
+        if not text:
+            raise CredentialsMissing
+        if text.startswith(MARK):
+            return await self._holder(text)
+        raise CredentialsMalformed(f"an API key begins with {MARK}")
+
+    async def _holder(self, text: str) -> Caller:
+        sent = read_key(text)
+        live = await self._keys.find(sent.id)
+        if not proves(sent.secret, live.key.digest if live else None) or live is None:
+            raise CredentialsRefused("there is no such API key")
+        now = self._clock()
+        live.key.check_valid(now)
+        if live.bucket is not None:
+            live.bucket.take(asyncio.get_running_loop().time())
+        self._keys.note_use(live, now)
+        return live.caller
+
+    async def models_of(self, parameter: str, identity: str) -> Collection[str] | None:
+        kind = self._models_of.get(parameter)
+        if kind is None:
+            return None
+        try:
+            named = kind.read(identity)
+        except ValueError:
+            return ()  # the operation says what is wrong with it
+        async with self._sessions() as session:
+            return await kind.find(session, named)

@@ -1,0 +1,191 @@
+"""Every route there is, and every one to come: who gets in, and with which role and models."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from fastapi import APIRouter
+from fastapi.routing import iter_route_contexts
+from httpx2 import AsyncClient
+
+from tests.access.conftest import Made
+from turnout import api, db
+from turnout.api import MODELS_OF, OPEN, create_app
+from turnout.callers import COVERED, Role, Scoping, need_of
+from turnout.http import GuardedRoute
+from turnout.settings import Settings
+
+
+class Operation(NamedTuple):
+    method: str
+    path: str
+    roles: tuple[Role, ...]
+    scoping: Scoping
+
+    @property
+    def url(self) -> str:
+        """A path where nothing is, for models that nobody has."""
+        filled = self.path.replace("{model}", "nobodys-model").replace("{version}", "1.0.0")
+        for name, kind in MODELS_OF.items():
+            nothing = "999" if kind.read is int else "00000000-0000-7000-8000-000000000000"
+            filled = filled.replace(f"{{{name}}}", nothing)
+        return "http://test" + filled.replace("{", "").replace("}", "")
+
+
+def operations() -> Iterator[Operation]:
+    app = create_app(
+        Settings(_env_file=None),  # type: ignore[call-arg]
+        db.create_engine("postgresql://nobody@127.0.0.1:1/nothing"),
+    )
+    for route in iter_route_contexts(app.routes):
+        if isinstance(route.original_route, GuardedRoute):
+            assert route.path is not None
+            for method in route.methods or ():
+                need = need_of(route.original_route.endpoint, method)
+                yield Operation(method, route.path, need.roles, need.scoping)
+
+
+OPERATIONS = sorted(operations())
+
+
+async def test_only_these_are_open(live_client: AsyncClient, admin: dict[str, str]) -> None:
+    found = {operation.path for operation in OPERATIONS}
+    assert {"/metrics", "/api/v1/models", "/api/v1/models/{model}/predict"} <= found
+    assert found.isdisjoint(OPEN)
+    assert {
+        "/",
+        "/docs",
+        "/openapi.json",
+        "/static",
+        "/healthz",
+        "/readyz",
+    } == OPEN
+    for path in OPEN - {"/static"}:
+        answer = await live_client.get(f"http://test{path}")
+        assert answer.status_code in {200, 307}, path
+
+
+async def test_no_operation_is_carried_out_for_nobody(
+    live_client: AsyncClient, admin: dict[str, str]
+) -> None:
+    for operation in OPERATIONS:
+        answer = await live_client.request(operation.method, operation.url)
+
+        assert answer.status_code == 401, operation
+        assert answer.headers["www-authenticate"].startswith("Bearer"), operation
+        assert answer.headers["content-type"] == "application/problem+json", operation
+
+
+async def test_every_operation_is_for_the_roles_it_names(
+    live_client: AsyncClient, holder: Made
+) -> None:
+    for role in Role:
+        headers = await holder(name=f"a-{role}", role=role)
+        for operation in OPERATIONS:
+            if COVERED[role].isdisjoint(operation.roles):
+                answer = await live_client.request(operation.method, operation.url, headers=headers)
+                assert answer.status_code == 403, (role, operation)
+                assert answer.json()["type"] == "urn:turnout:problem:role-missing"
+
+
+async def test_no_operation_gives_a_key_what_belongs_to_other_models(
+    live_client: AsyncClient, holder: Made
+) -> None:
+    headers = await holder(name="confined", role="operator", models=["fraud-detection"])
+    for operation in OPERATIONS:
+        if operation.scoping is Scoping.OWN or Role.ADMIN in operation.roles:
+            continue
+        query = "?model=nobodys-model" if "{" not in operation.path else ""
+        answer = await live_client.request(operation.method, operation.url + query, headers=headers)
+        by_id = any(f"{{{name}}}" in operation.path for name in MODELS_OF)
+        # An id that is not there belongs to no model: the operation says so, or what is malformed.
+        assert answer.status_code in ({404, 422} if by_id else {403}), (operation, answer.text)
+
+
+def test_what_keeps_to_a_callers_models_by_itself_is_known() -> None:
+    """Each of these has a test of its own below."""
+    own = {f"{o.method} {o.path}" for o in OPERATIONS if o.scoping is Scoping.OWN}
+
+    assert own == {
+        "GET /api/v1/me",
+        "GET /api/v1/models",
+        "GET /metrics",  # of the service, and of no model
+        "POST /api/v1/experiments/plan",
+        "POST /api/v1/release-groups",
+    }
+
+
+def test_an_open_route_keeps_the_application_from_starting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forgotten = APIRouter()
+
+    @forgotten.get("/forgotten")
+    async def forget() -> None: ...
+
+    monkeypatch.setattr(api, "ROUTERS", (*api.ROUTERS, forgotten))
+    with pytest.raises(TypeError, match="/api/v1/forgotten is open to anybody"):
+        next(operations())
+
+
+async def test_lists_name_one_model_or_hold_only_a_keys_own(
+    live_client: AsyncClient, admin: dict[str, str], holder: Made
+) -> None:
+    for name in ("fraud-detection", "churn-predictor"):
+        await live_client.post("models", json={"name": name}, headers=admin)
+    headers = await holder(name="confined", role="operator", models=["fraud-detection"])
+
+    models = await live_client.get("models", headers=headers)
+    every = await live_client.get("rollouts", headers=headers)
+    own = await live_client.get("rollouts?model=fraud-detection", headers=headers)
+    both = await live_client.get(
+        "rollouts?model=fraud-detection&model=churn-predictor", headers=headers
+    )
+
+    assert [model["name"] for model in models.json()["items"]] == ["fraud-detection"]
+    assert (every.status_code, own.status_code, both.status_code) == (403, 200, 403)
+    assert "?model=" in every.json()["detail"]
+
+
+async def test_things_with_an_id_belong_to_their_models(
+    live_client: AsyncClient, admin: dict[str, str], holder: Made
+) -> None:
+    ids = {}
+    for name in ("fraud-detection", "churn-predictor"):
+        for version in ("1.0.0", "2.0.0"):
+            await live_client.post(
+                f"models/{name}/versions", json={"version": version}, headers=admin
+            )
+        started = await live_client.post(
+            f"models/{name}/rollouts",
+            json={"candidate": "1.0.0", "strategy": "replace"},
+            headers=admin,
+        )
+        assert started.status_code == 201, started.text
+        ids[name] = started.json()["id"]
+    group = await live_client.post(
+        "release-groups",
+        json={"rollouts": [{"model": name, "candidate": "2.0.0"} for name in ids]},
+        headers=admin,
+    )
+    assert group.status_code == 201, group.text
+    headers = await holder(name="confined", role="operator", models=["fraud-detection"])
+
+    async def status(rollout: str) -> int:
+        return (await live_client.get(f"rollouts/{rollout}", headers=headers)).status_code
+
+    assert await status(ids["fraud-detection"]) == 200
+    assert await status(ids["churn-predictor"]) == 403
+    for member in group.json()["rollouts"]:
+        assert await status(member["id"]) == 403
+    refused = await live_client.post(
+        "release-groups",
+        json={"rollouts": [{"model": name, "candidate": "2.0.0"} for name in ids]},
+        headers=headers,
+    )
+    planned = await live_client.post(
+        "experiments/plan",
+        json={"model": "churn-predictor", "metric": "accuracy", "minimum_detectable_effect": 0.02},
+        headers=headers,
+    )
+    assert (refused.status_code, planned.status_code) == (403, 403), planned.text
