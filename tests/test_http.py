@@ -134,6 +134,17 @@ async def test_a_request_sent_again_with_its_key_is_answered_again(client: Async
     assert len((await client.get("models")).json()["items"]) == 1
 
 
+async def test_the_answer_is_kept_with_the_change(live_client: AsyncClient):
+    """On connections of their own: an answer stored before its key is committed is lost."""
+    headers = {"Idempotency-Key": "k-1"}
+
+    first = await live_client.post("models", json=MODEL, headers=headers)
+    again = await live_client.post("models", json=MODEL, headers=headers)
+
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.headers["idempotency-replayed"] == "true"
+
+
 async def test_a_key_used_for_another_request_is_refused(client: AsyncClient):
     headers = {"Idempotency-Key": "k-1"}
     await client.post("models", json=MODEL, headers=headers)

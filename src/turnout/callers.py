@@ -125,6 +125,9 @@ class Gate(Protocol):
     async def admit(self, headers: Headers) -> Caller:
         """Raises a refusal for a caller who is not known, or calls too often."""
 
+    def expect_change(self) -> None:
+        """Credentials have changed: ask for them anew before the next caller is admitted."""
+
     async def models_of(self, parameter: str, identity: str) -> Collection[str] | None:
         """The models that a thing belongs to, given the path parameter that names it; None for
         a kind of thing that no caller confined to models may touch."""

@@ -18,13 +18,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from turnout import idempotency
 from turnout.callers import Caller, Gate, ModelsUnnamed, Scoping, need_of
-from turnout.db import Sessions, transaction
+from turnout.db import Sessions
 from turnout.errors import TooLarge, Unprocessable
 from turnout.quantities import Clock
 from turnout.settings import Settings
 
 Item = TypeVar("Item")
 CALLER: Final = "turnout.caller"
+CLAIM: Final = "turnout.claim"
 NO_STORE: Final = "no-store"
 
 
@@ -83,6 +84,7 @@ async def unit_of_work(
                 ),
                 now=resources.clock(),
             )
+            request.scope[CLAIM] = session, actor, key
         yield session
 
 
@@ -211,21 +213,21 @@ class StrictRoute(GuardedRoute):
         async def strict(given: Request) -> Response:
             request = StrictRequest(given.scope, given.receive)
             response = await handle(request)
-            key = request.headers.get(idempotency.HEADER)
+            # The transaction is committed when this returns.
+            claim = request.scope.get(CLAIM)
             if (
-                key is not None
-                and request.method == "POST"
+                claim is not None
                 and response.status_code < 300
                 and response.headers.get("cache-control") != NO_STORE
             ):
-                async with transaction((await resources(request)).sessions) as session:
-                    await idempotency.keep_answer(
-                        session,
-                        actor=(await current_caller(request)).name,
-                        key=key,
-                        status=response.status_code,
-                        answer=bytes(response.body),
-                    )
+                session, actor, key = claim
+                await idempotency.keep_answer(
+                    session,
+                    actor=actor,
+                    key=key,
+                    status=response.status_code,
+                    answer=bytes(response.body),
+                )
             return response
 
         return strict

@@ -1,8 +1,9 @@
 """`Idempotency-Key`: a POST sent again is answered again, not done again.
 
-The key is claimed in the transaction of the request, so it is kept exactly when the change is.
-Two requests with one key at the same time queue on its unique index. The answer is stored just
-after the commit; should the process die in between, the key still stops a second execution.
+The key is claimed in the transaction of the request, and the answer kept in it, so both are there
+exactly when the change is. Two requests with one key at the same time queue on its unique index.
+An answer that holds a secret (`Cache-Control: no-store`) is not kept: the key then still stops a
+second execution.
 """
 
 import hashlib

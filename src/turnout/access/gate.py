@@ -66,8 +66,12 @@ class Gatekeeper:
         """Development mode. A key that was revoked or has expired does not bring it back."""
         return self._may_be_open and self._keys.loaded and self._keys.empty
 
+    def expect_change(self) -> None:
+        """Know of a key that this process has made or revoked at the very next request."""
+        self._keys.outdated = True
+
     async def admit(self, headers: Headers) -> Caller:
-        if not self._keys.loaded:
+        if self._keys.outdated or not self._keys.loaded:
             await self._keys.catch_up()
         if self.open:
             return DEVELOPER

@@ -3,7 +3,8 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from annotated_types import MaxLen
-from fastapi import Body, Path, Query, Request, Response
+from fastapi import Body, Depends, Path, Query, Response
+from sqlalchemy import event
 
 from turnout import http
 from turnout.access import key_commands, key_queries
@@ -11,11 +12,13 @@ from turnout.access.domain.keys import KeyNameTaken, KeyNotFound, NewKey, RateLi
 from turnout.access.tables import ApiKey
 from turnout.callers import Role, Scoping, needs
 from turnout.errors import Unprocessable
-from turnout.http import Actor, Calling, Listing, Now, Page, Paging, Session
+from turnout.http import Actor, Calling, Listing, Now, Page, Paging, Resources, Session
 from turnout.problems import problems
 from turnout.quantities import Text
 
 router = http.router("access")
+
+Running = Annotated[Resources, Depends(http.resources)]
 
 EXAMPLES: Final[Any] = {
     "ci": {
@@ -89,6 +92,7 @@ async def create_api_key(
     session: Session,
     response: Response,
     *,
+    resources: Running,
     actor: Actor,
     now: Now,
 ) -> MadeKey:
@@ -103,6 +107,7 @@ async def create_api_key(
     So make the first one an `admin`. It is valid on every replica within milliseconds. Sent again
     with its `Idempotency-Key`, this is not answered again, because nobody keeps the text.
     """
+    _then_ask_anew(session, resources)
     row, made = await key_commands.create_key(session, body, actor=actor, now=now)
     response.headers["Cache-Control"] = http.NO_STORE
     return MadeKey(**_facts(row), key=str(made))
@@ -129,6 +134,8 @@ async def list_api_keys(session: Session, page: Paging) -> Listing[KeyView]:
 async def revoke_api_key(
     key_id: Annotated[str, Path(description="The key's `id`", pattern="^[0-9a-f]{16}$")],
     session: Session,
+    *,
+    resources: Running,
     actor: Actor,
     now: Now,
     reason: Annotated[Text | None, MaxLen(2000), Query(description="Why, for the audit log")] = (
@@ -140,6 +147,7 @@ async def revoke_api_key(
     Revoking the last key does not bring development mode back; `turnout keys create` makes a new
     one on the service's machine.
     """
+    _then_ask_anew(session, resources)
     return key_view(
         await key_commands.revoke_key(session, key_id, actor=actor, now=now, reason=reason)
     )
@@ -147,16 +155,21 @@ async def revoke_api_key(
 
 @router.get("/me", summary="Who am I, and what may I do?", responses=problems())
 @needs(*Role, scoping=Scoping.OWN)
-async def show_caller(request: Request, caller: Calling) -> CallerView:
+async def show_caller(resources: Running, caller: Calling) -> CallerView:
     """The name that histories will show, the role, and the models, of the key or token that this
     request brings."""
-    gate = (await http.resources(request)).gate
     return CallerView(
         name=caller.name,
         role=caller.role,
         models=None if caller.models is None else tuple(sorted(caller.models)),
-        development=gate.open,
+        development=resources.gate.open,
     )
+
+
+def _then_ask_anew(session: Session, resources: Resources) -> None:
+    """Whoever was told that a key is made or revoked finds it so at once, at this replica; the
+    others learn of it by the notification."""
+    event.listen(session.sync_session, "after_commit", lambda _: resources.gate.expect_change())
 
 
 def _position(page: Page) -> tuple[datetime, str] | None:

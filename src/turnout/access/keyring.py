@@ -49,10 +49,12 @@ class LiveKey:
 
 
 class Keyring:
-    """`loaded` is true once the database has told which keys there are."""
+    """`loaded` is true once the database has told which keys there are; `outdated`, from when this
+    process has changed one until it has read them again."""
 
     def __init__(self, engine: AsyncEngine, sessions: db.Sessions, *, poll: timedelta) -> None:
         self.loaded = False
+        self.outdated = False
         self._sessions = sessions
         self._keys: dict[str, LiveKey] = {}
         self._state = (0, 0)
@@ -123,7 +125,7 @@ class Keyring:
         state = await key_queries.state(session)
         found = await key_queries.keys(session)
         self._keys = {key.id: self._live(key) for key in found}
-        self._state, self.loaded = state, True
+        self._state, self.loaded, self.outdated = state, True, False
 
     def _live(self, key: Key) -> LiveKey:
         known = self._keys.get(key.id)
