@@ -3,6 +3,7 @@ from typing import Annotated
 from fastapi import Body, Path
 
 from turnout import http
+from turnout.callers import Role, needs
 from turnout.http import Actor, Now, Session
 from turnout.problems import problems
 from turnout.registry import approvals, examples, queries
@@ -26,6 +27,7 @@ async def show_approved_models(session: Session) -> ApprovedModels:
 @router.put(
     "/registry/approved-models", summary="Set which chat models may be used", responses=problems()
 )
+@needs(Role.ADMIN)
 async def set_approved_models(
     body: Rules, session: Session, actor: Actor, now: Now
 ) -> ApprovedModels:
@@ -57,6 +59,7 @@ async def show_approved_models_of_model(model: Named, session: Session) -> Appro
     summary="Set which chat models may be used for one model",
     responses=problems(ModelNotFound),
 )
+@needs(Role.ADMIN)
 async def set_approved_models_of_model(
     model: Named, *, body: Rules, session: Session, actor: Actor, now: Now
 ) -> ApprovedModels:

@@ -9,6 +9,7 @@ from fastapi import Depends, Query
 from fastapi.responses import StreamingResponse
 
 from turnout import http
+from turnout.callers import Role, needs
 from turnout.http import Actor, Now, Resources, Session
 from turnout.problems import problems
 from turnout.registry import artifacts, transfer
@@ -85,6 +86,7 @@ async def export_registry(
     summary="Take in an exported registry",
     responses=problems(ImportConflicts, Damaged),
 )
+@needs(Role.ADMIN)
 async def import_registry(
     document: RegistryDocument,
     session: Session,
