@@ -37,6 +37,7 @@ from turnout.gateway.routes import router as gateway
 from turnout.http import BodyLimit, GuardedRoute, Resources, system_clock
 from turnout.monitoring.routes import router as monitoring
 from turnout.observations.compare_routes import router as comparison
+from turnout.observations.performance_routes import router as performance
 from turnout.observations.routes import router as observations
 from turnout.problems import Problem, install_problem_handlers
 from turnout.quantities import Clock
@@ -70,6 +71,7 @@ ROUTERS: Final = (
     artifacts,
     traffic,
     observations,
+    performance,
     rollouts,
     rollout_verbs,
     rollout_replay,

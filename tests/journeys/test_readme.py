@@ -95,6 +95,18 @@ def test_the_guide_to_rollouts(service: Service, api: Client, tmp_path: Path):
     assert "come out the same" in printed
 
 
+def test_the_guide_to_monitoring(service: Service, api: Client, tmp_path: Path):
+    printed = follow("docs/guides/monitoring.md", service, tmp_path)
+    (alert,) = api.get("alerts", params={"model": "ticket-sorter"}).json()["items"]
+    split = api.get("models/ticket-sorter/split").json()
+
+    assert (alert["state"], alert["severity"]) == ("resolved", "critical")
+    assert [variant["version"] for variant in split["variants"]] == ["1.0.0"]
+    assert "error_rate 40.0% over 100 predictions" in printed
+    assert "looking into the timeouts" in printed
+    assert "did not share the traffic" in printed
+
+
 PLANS = [
     plan
     for block in re.findall(

@@ -182,6 +182,7 @@ async def test_performance_shows_each_version(
         "accuracy": 0,
         "cost": 0.5,
         "classes": {"ok": 1},
+        "outcomes": {},
     }
     assert (second["version"], second["latency_p50"]) == ("2.0.0", None)
     assert [shadow["predictions"] for shadow in found["shadows"]] == [1]

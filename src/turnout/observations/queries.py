@@ -32,7 +32,7 @@ _EVIDENCE: Final = text(
     """
 )
 
-_FIGURES: Final = """
+FIGURES: Final = """
     sum(n)::bigint AS n, sum(errors)::bigint AS errors,
     sum(labelled)::bigint AS labelled, sum(correct)::bigint AS correct,
     sum(latency_n)::bigint AS latency_n, sum(latency) AS latency,
@@ -61,7 +61,7 @@ def _windows(group: str, condition: str) -> str:
         ) AS bucket_count
         GROUP BY {group}
     )
-    SELECT {group}, {_FIGURES}, coalesce(min(sketch.buckets), '{{}}') AS buckets,
+    SELECT {group}, {FIGURES}, coalesce(min(sketch.buckets), '{{}}') AS buckets,
         coalesce(min(sketch.counts), '{{}}') AS counts
     FROM part LEFT JOIN sketch USING ({group})
     GROUP BY {group}
@@ -146,7 +146,7 @@ async def windows(
             "shadow": shadow,
         },
     )
-    return [Window(minute=row.minute, figures=_figures(row)) for row in found]
+    return [Window(minute=row.minute, figures=figures(row)) for row in found]
 
 
 async def performance(
@@ -166,14 +166,14 @@ async def performance(
         VersionFigures(
             version_id=row.version_id,
             shadow=row.shadow,
-            figures=_figures(row),
+            figures=figures(row),
             classes=classes[row.version_id, row.shadow],
         )
         for row in await session.execute(_VERSIONS, span)
     ]
 
 
-def _figures(row: Row[Any]) -> Figures:
+def figures(row: Row[Any]) -> Figures:
     return Figures(
         predictions=row.n,
         errors=row.errors,

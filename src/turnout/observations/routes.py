@@ -1,5 +1,6 @@
 import asyncio
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import Body, Depends, Path, Query, Request
@@ -16,8 +17,15 @@ from turnout.observations.domain.batch import (
     OutcomeRefused,
     TooManyRows,
 )
-from turnout.observations.domain.figures import LONGEST_WINDOW, WindowTooLong, whole_minutes
+from turnout.observations.domain.evidence import ArmEvidence
+from turnout.observations.domain.figures import (
+    LONGEST_WINDOW,
+    VersionFigures,
+    WindowTooLong,
+    whole_minutes,
+)
 from turnout.observations.domain.outcome import Outcome
+from turnout.observations.recent import Recent, recent
 from turnout.observations.schemas import Performance, version_performance
 from turnout.observations.wire import NDJSON, described, read_json, read_ndjson
 from turnout.problems import problems
@@ -135,25 +143,48 @@ async def show_performance(
     model: Named,
     session: Session,
     now: Now,
-    window: Annotated[Duration, Query(description="How far back, at most 7 days")] = HOUR,
+    *,
+    window: Annotated[
+        Duration | None, Query(description="How far back, at most 7 days; an hour unless said")
+    ] = None,
+    last: Annotated[
+        int | None, Query(ge=1, le=10_000, description="Instead, the last so many predictions")
+    ] = None,
     version: Annotated[str | None, Query(description="Only this version")] = None,
 ) -> Performance:
     """Figures per version over the last minutes or hours, seconds after they were recorded.
 
+    With `last`, those of the last so many predictions of each version that serves (or of
+    `version`), by whole minutes, so that there may be more. `outcomes` has the metrics that you
+    report yourself, since the split in force began, whatever the window.
+
     For people to look at: versions that had different users at different times differ for many
     reasons. What a rollout decides on stands in its evidence.
     """
+    window = window or (LONGEST_WINDOW if last else HOUR)
     if window > LONGEST_WINDOW:
         raise WindowTooLong
     found = await registry.model(session, model)
     only = None if version is None else (await registry.version(session, found.id, version)).id
     since, until = whole_minutes(now - window, now)
-    figures = await queries.performance(
-        session, found.id, since=since, until=until, version_id=only
-    )
+    split = await traffic.active_split(session, found.id)
+    arms = await _arms(session, split)
+    if last is None:
+        figures = await queries.performance(
+            session, found.id, since=since, until=until, version_id=only
+        )
+    else:
+        serving = [variant.version_id for variant in split.serving] if split else []
+        wanted = serving if only is None else [only]
+        figures = await _last(session, found.id, wanted, last, since=since, until=until)
     versions = await registry.versions_by_id(session, {found.version_id for found in figures})
     views = [
-        (found.shadow, version_performance(found, versions[found.version_id].version))
+        (
+            found.shadow,
+            version_performance(
+                found, versions[found.version_id].version, arms.get(found.version_id)
+            ),
+        )
         for found in figures
         if found.version_id in versions
     ]
@@ -164,6 +195,39 @@ async def show_performance(
         versions=[view for shadow, view in views if not shadow],
         shadows=[view for shadow, view in views if shadow],
     )
+
+
+async def _last(
+    session: AsyncSession,
+    model_id: int,
+    versions: list[int],
+    last: int,
+    *,
+    since: datetime,
+    until: datetime,
+) -> list[VersionFigures]:
+    wanted = [
+        Recent(
+            model_id=model_id,
+            version_id=version_id,
+            since=since,
+            until=until,
+            last=last,
+            sketched=True,
+        )
+        for version_id in versions
+    ]
+    found = zip(versions, await recent(session, wanted), strict=True)
+    return [
+        VersionFigures(version_id=version_id, shadow=False, figures=figures, classes={})
+        for version_id, figures in found
+    ]
+
+
+async def _arms(session: AsyncSession, split: Split | None) -> Mapping[int, ArmEvidence]:
+    if split is None:
+        return {}
+    return (await queries.evidence(session, [(split.model_id, split.id)])).get(split.id, {})
 
 
 @router.get(
@@ -195,7 +259,7 @@ async def show_distribution(
 
 
 async def _exposure(session: AsyncSession, split: Split) -> dict[int, int]:
-    arms = (await queries.evidence(session, [(split.model_id, split.id)])).get(split.id, {})
+    arms = await _arms(session, split)
     return {
         version_id: arm.metrics["error_rate"].units if split.by_unit else arm.predictions
         for version_id, arm in arms.items()

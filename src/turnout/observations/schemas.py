@@ -4,7 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from turnout.observations.domain.evidence import ArmEvidence
 from turnout.observations.domain.figures import VersionFigures
+from turnout.observations.domain.metric import KNOWN
+from turnout.observations.domain.outcome import SERIES_MARK
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomePerformance:
+    """A metric that users report, in the split in force: its mean over all `reported`, and the
+    sum for each of the `units` that were exposed."""
+
+    mean: float
+    reported: int
+    per_unit: float | None
+    units: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +43,7 @@ class VersionPerformance:
     accuracy: float | None
     cost: float | None
     classes: Mapping[str, int]
+    outcomes: Mapping[str, OutcomePerformance]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +57,9 @@ class Performance:
     shadows: Sequence[VersionPerformance]
 
 
-def version_performance(found: VersionFigures, version: str) -> VersionPerformance:
+def version_performance(
+    found: VersionFigures, version: str, arm: ArmEvidence | None = None
+) -> VersionPerformance:
     figures = found.figures
     rate = figures.error_rate
     return VersionPerformance(
@@ -60,4 +77,19 @@ def version_performance(found: VersionFigures, version: str) -> VersionPerforman
         accuracy=figures.accuracy,
         cost=figures.cost.value,
         classes=found.classes,
+        outcomes={} if arm is None or found.shadow else _outcomes(arm),
     )
+
+
+def _outcomes(arm: ArmEvidence) -> dict[str, OutcomePerformance]:
+    exposed = arm.metrics["error_rate"].units if "error_rate" in arm.metrics else 0
+    return {
+        metric: OutcomePerformance(
+            mean=totals.rate,
+            reported=round(totals.n),
+            per_unit=totals.total / exposed if exposed else None,
+            units=exposed,
+        )
+        for metric, totals in sorted(arm.metrics.items())
+        if metric not in KNOWN and SERIES_MARK not in metric and totals.rate is not None
+    }

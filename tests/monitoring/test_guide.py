@@ -1,0 +1,51 @@
+"""What docs/guides/monitoring.md lists is what the product has; its commands run in journeys."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from turnout.alerts.domain import Kind, Severity
+from turnout.monitoring.domain.judging import judge
+from turnout.monitoring.domain.thresholds import Action, Judge, Rule, Standard
+from turnout.observations.domain.figures import Figures, Mean
+from turnout.stats.quantile_sketch import QuantileSketch
+from turnout.stats.verdict import Verdict
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "monitoring.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *sorted({field.name for of in (Rule, Standard) for field in fields(of)}),
+        *sorted({*Action, *Judge, *Severity, *Kind}),
+        *sorted(set(Verdict) - {Verdict.CANCELLED}),
+    ],
+)
+def test_every_word_is_explained(word: str):
+    assert f"`{word}`" in GUIDE
+
+
+@pytest.mark.parametrize(("n", "errors"), [(100, 15), (1000, 78)])
+def test_it_takes_as_many_errors_as_it_says(n: int, errors: int):
+    assert f"{errors} errors" in GUIDE
+    rule = Rule(metric="error_rate", max=0.05, last=n, action=Action.ROLLBACK)
+    verdicts = [
+        judge(
+            rule,
+            Figures(
+                predictions=n,
+                errors=seen,
+                labelled=0,
+                correct=0,
+                latency=Mean(),
+                confidence=Mean(),
+                cost=Mean(),
+                latencies=QuantileSketch(),
+            ),
+        ).verdict
+        for seen in (errors - 1, errors)
+    ]
+
+    assert verdicts == [Verdict.INCONCLUSIVE, Verdict.FAIL]
