@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from turnout.monitoring.domain.judging import judge
+from turnout.monitoring.domain.judging import judge, nothing_known
 from turnout.monitoring.domain.looks import Look, watched
 from turnout.monitoring.domain.thresholds import Judge, Rule, counted_by
 from turnout.monitoring.domain.watch import Watch, look
@@ -77,15 +77,19 @@ async def _looks(
     serving: Mapping[int, Mapping[int, str]],
     now: datetime,
 ) -> dict[int, list[Look]]:
-    wanted = [_wanted(model_id, rule, watch, now) for model_id, rule, watch in found]
+    wanted = [
+        None if watch.unseen(now) else _wanted(model_id, rule, watch, now)
+        for model_id, rule, watch in found
+    ]
     # Rules that look at the same share one reading, with the distribution if any needs it.
-    sketched = {replace(one, sketched=False) for one in wanted if one.sketched}
-    keys = [replace(one, sketched=False) for one in wanted]
-    readings = [replace(key, sketched=key in sketched) for key in dict.fromkeys(keys)]
-    figures = dict(zip(dict.fromkeys(keys), await recent(session, readings), strict=True))
+    sketched = {replace(one, sketched=False) for one in wanted if one and one.sketched}
+    keys = [replace(one, sketched=False) if one else None for one in wanted]
+    single = [key for key in dict.fromkeys(keys) if key is not None]
+    readings = [replace(key, sketched=key in sketched) for key in single]
+    figures = dict(zip(single, await recent(session, readings), strict=True))
     looks: dict[int, list[Look]] = {}
     for (model_id, rule, watch), key in zip(found, keys, strict=True):
-        judgement = judge(rule, figures[key])
+        judgement = judge(rule, figures[key]) if key else nothing_known(rule)
         after, change = look(watch, rule, judgement, now)
         looks.setdefault(model_id, []).append(
             Look(

@@ -38,9 +38,7 @@ def judge(rule: Rule, figures: Figures) -> Judgement:
     """What is not known is no pass, and no failure either; what is no number is an error."""
     value, n = _read(rule, figures)
     if value is None or n == 0:
-        return Judgement(
-            verdict=Verdict.NO_DATA, value=None, n=0, reason=f"no prediction with {_known(rule)}"
-        )
+        return nothing_known(rule)
     if not math.isfinite(value):
         return Judgement(
             verdict=Verdict.ERROR, value=None, n=n, reason=f"{rule.metric} is not a number"
@@ -54,6 +52,11 @@ def judge(rule: Rule, figures: Figures) -> Judgement:
             reason=f"{said}: {rule.fewest:,} are needed",
         )
     return Judgement(verdict=_verdict(rule, figures, value, n), value=value, n=n, reason=said)
+
+
+def nothing_known(rule: Rule) -> Judgement:
+    reason = f"no prediction with {_known(rule)}"
+    return Judgement(verdict=Verdict.NO_DATA, value=None, n=0, reason=reason)
 
 
 def _verdict(rule: Rule, figures: Figures, value: float, n: int) -> Verdict:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 
 from turnout.monitoring.domain.judging import Judgement
-from turnout.monitoring.domain.thresholds import Rule
+from turnout.monitoring.domain.thresholds import Rule, counted_by
 from turnout.quantities import STRICT
 from turnout.stats.verdict import Verdict
 
@@ -15,6 +15,11 @@ CALM: Final = timedelta(minutes=1)
 
 RETRY: Final = timedelta(minutes=1)
 """What could not be done about it is tried again after so long."""
+
+
+UNSEEN: Final = timedelta(seconds=5)
+"""What was not known over the whole look-back is looked for again after so long, or up to twice
+as long: to find that nothing is known takes the longest."""
 
 
 class Change(StrEnum):
@@ -45,6 +50,12 @@ class Watch:
     calm_since: datetime | None = None
     done_at: datetime | None = None
     refused_at: datetime | None = None
+    unseen_until: datetime | None = None
+    """Until then it is taken for granted that nothing is known."""
+
+    def unseen(self, now: datetime) -> bool:
+        until = self.unseen_until
+        return until is not None and timedelta() < until - now <= 2 * UNSEEN
 
     @property
     def firing(self) -> bool:
@@ -60,6 +71,9 @@ class Watch:
 def look(
     watch: Watch, rule: Rule, judgement: Judgement, now: datetime
 ) -> tuple[Watch, Change | None]:
+    if watch.unseen(now):
+        return watch, None
+    watch = replace(watch, unseen_until=_unseen_until(watch, rule, judgement, now))
     match judgement.verdict:
         case Verdict.FAIL:
             return _broken(watch, rule, now)
@@ -69,6 +83,13 @@ def look(
             return replace(watch, failures=0, broken_since=None), None
     # No data is no good data: it neither goes on with a failure nor ends it.
     return replace(watch, calm_since=None), None
+
+
+def _unseen_until(watch: Watch, rule: Rule, judgement: Judgement, now: datetime) -> datetime | None:
+    """Not all at the same time. A version without any prediction is found out at once."""
+    if judgement.verdict is not Verdict.NO_DATA or counted_by(rule) == "n":
+        return None
+    return now + UNSEEN * (1 + watch.version_id % 5 / 5)
 
 
 def _broken(watch: Watch, rule: Rule, now: datetime) -> tuple[Watch, Change | None]:
