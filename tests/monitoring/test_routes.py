@@ -106,3 +106,17 @@ async def test_a_refusal_says_what_would_be_right(watchman: Watchman, body: Any,
     assert answer.status_code == 422, answer.text
     assert words in answer.text
     assert (await watchman.client.put("models/nobody/thresholds", json={})).status_code == 404
+
+
+async def test_labels_that_nobody_reports_are_looked_for_less_often(watchman: Watchman):
+    await watchman.release("1.0.0")
+    await watchman.watch({"rules": [{"metric": "accuracy", "min": 0.8, "last": 100}]})
+    await watchman.traffic("1.0.0", 100)
+    await watchman.beat()
+    await watchman.traffic("1.0.0", 100, wrong=90)
+    await watchman.beat()
+    soon = await watchman.alerts("firing")
+    await watchman.beat(10)
+
+    assert soon == []
+    assert len(await watchman.alerts("firing")) == 1
