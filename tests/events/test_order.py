@@ -62,7 +62,7 @@ async def test_who_numbers_second_waits_and_goes_on_from_there(sessions: Session
 async def until_somebody_waits(sessions: Sessions) -> None:
     """Each look in a transaction of its own: within one, the activity stays as first seen."""
     waiting = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while True:
             async with sessions() as session:
                 if await session.scalar(waiting):

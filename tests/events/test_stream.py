@@ -181,12 +181,13 @@ async def test_a_stream_outlives_the_connection_that_listens(
         await happen(sessions, "one")
         assert await stream.ids(1) == ["1"]
         async with sessions() as session:
-            await session.execute(
+            ended = await session.scalars(
                 text(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                    " WHERE datname = current_database() AND query LIKE 'LISTEN%'"
                 )
             )
+            assert ended.all() == [True]
         await happen(sessions, "two")
         assert await stream.ids(1) == ["2"]
 
