@@ -153,7 +153,7 @@ def test_a_finding_tells_the_operator_its_figures() -> None:
     finding = against_limit(counts(29, of=240))
     assert finding.bound is not None
 
-    assert finding.bound == pytest.approx(0.0606, abs=1e-4)
+    assert finding.bound == pytest.approx(0.0700, abs=1e-4)
     assert replace(finding, bound=None) == Finding(
         verdict=Verdict.FAIL,
         candidate=29 / 240,
@@ -163,7 +163,7 @@ def test_a_finding_tells_the_operator_its_figures() -> None:
         limit=0.05,
         n_candidate=240,
         n_baseline=None,
-        reason="harm shown: 12.08 % against the limit 5 %, at least 6.059 % with 95 % confidence, "
+        reason="harm shown: 12.08 % against the limit 5 %, at least 7.004 % with 95 % confidence, "
         "after 240 events from 240 units",
     )
 
@@ -176,19 +176,7 @@ def test_the_effect_is_candidate_minus_baseline() -> None:
     assert finding.effect is not None
     assert finding.effect < finding.bound < -0.01
     assert (finding.n_candidate, finding.n_baseline) == (1_000, 1_000)
-    assert "80 % against the baseline's 90 %, allowed -1 points, at most -4" in finding.reason
-
-
-def test_the_upper_bound_of_independent_events_is_the_score_interval() -> None:
-    """Wilson 1927: the root of (p - m)² = z²·m(1 - m)/n, with the anytime-valid z."""
-    n, k = 2_000, 37
-    finding = against_limit(counts(k, of=n), proof="not_worse")
-    upper = finding.bound
-    assert upper is not None
-    r = n * (-2 * math.log(0.1) + math.log(1 - 2 * math.log(0.1))) / 100
-    z2 = 2 * (1 + r) / r * math.log(1 + math.sqrt(1 + r) / 0.1)
-
-    assert (k / n - upper) ** 2 == pytest.approx(z2 * upper * (1 - upper) / n, rel=1e-9)
+    assert "80 % against the baseline's 90 %, allowed -1 points, at most -5" in finding.reason
 
 
 def test_the_bound_is_where_the_score_test_turns() -> None:

@@ -7,8 +7,9 @@ from pydantic import TypeAdapter
 from scipy import special
 
 from tests.stats.arms import alike, counts
-from tests.stats.designs import LINEAR, equal
+from tests.stats.designs import equal
 from turnout.stats import spent_guardrail
+from turnout.stats.harm import SPENDING
 from turnout.stats.sequential import boundaries
 from turnout.stats.spent_guardrail import CHANGE, LOOKS, SEQUENCE, SPENT, Spending
 from turnout.stats.totals import UnitTotals
@@ -30,18 +31,18 @@ def test_the_accounts_of_a_guardrail_add_up_to_its_error_rate() -> None:
     assert pytest.approx(1.0) == SPENT + SEQUENCE + CHANGE
 
 
-def test_traffic_as_planned_has_the_bounds_of_linear_spending() -> None:
+def test_traffic_as_planned_has_the_bounds_of_its_spending() -> None:
     _, bounds = after(*((look / 20, 50 * look) for look in range(1, 21)))
 
-    expected = boundaries(equal(20), alpha=SPENT * ALPHA, spending=LINEAR)
+    expected = boundaries(equal(20), alpha=SPENT * ALPHA, spending=SPENDING)
     assert bounds == pytest.approx(list(expected), abs=3e-6)
 
 
 def test_time_spends_and_information_correlates() -> None:
-    """Half of the time with a tenth of the traffic: half of alpha, at a tenth of the way."""
+    """Half of the time with a tenth of the traffic: nearly half of alpha, at a tenth of the way."""
     _, bounds = after((0.5, 100), (1.0, 1_000))
 
-    first = -special.ndtri(SPENT * ALPHA / 2)
+    first = -special.ndtri(SPENDING.spent(0.5, SPENT * ALPHA))
     assert bounds[0] == pytest.approx(first, abs=2e-6)
     assert bounds[1] is not None
     # Nearly independent, hence nearly as if the other half were tested by itself.

@@ -13,9 +13,11 @@ from scipy import optimize, special
 
 from turnout.stats.bernoulli import fewest_that_show_more
 from turnout.stats.sequential import inflation
-from turnout.stats.spending import KimDeMets
-from turnout.stats.spent_guardrail import LOOKS, SPENT
+from turnout.stats.spending import HwangShihDeCani
+from turnout.stats.spent_guardrail import LATER, LOOKS, SPENT
 from turnout.stats.tails import critical_value
+
+SPENDING = HwangShihDeCani(-LATER)
 
 
 @lru_cache(maxsize=64)
@@ -24,7 +26,7 @@ def detectable_drift(alpha: float, power: float) -> float:
     shown by then with this chance."""
     steps = [step / LOOKS for step in range(1, LOOKS + 1)]
     level = SPENT * alpha
-    factor = inflation(steps, alpha=level, beta=1 - power, spending=KimDeMets(1))
+    factor = inflation(steps, alpha=level, beta=1 - power, spending=SPENDING)
     reach = critical_value(1 - level, "greater", None) + critical_value(power, "greater", None)
     return math.sqrt(factor) * reach
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from turnout.stats.effect import Effect, effect, weighted
 from turnout.stats.estimates import Estimate, fieller
-from turnout.stats.restricted import Share, beyond, crossing, difference_error, ratio_error
+from turnout.stats.likelihood import Share
+from turnout.stats.restricted import beyond, crossing, difference_error, ratio_error
 from turnout.stats.tails import student_score
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from turnout.stats.arguments import (
     require_nonnegative,
     require_positive,
 )
-from turnout.stats.restricted import Share, difference_error
+from turnout.stats.likelihood import Share
+from turnout.stats.restricted import difference_error
 from turnout.stats.tails import critical_value
 
 if TYPE_CHECKING:

@@ -9,30 +9,14 @@ test, interval and relative interval agree with each other.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from scipy import optimize
 
+from turnout.stats.likelihood import Sample, Share, restricted_to_difference
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from turnout.stats.moments import Proportion
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """A proportion of a sample whose size is only relative to another's."""
-
-    n: float
-    successes: float
-
-    @property
-    def rate(self) -> float:
-        return self.successes / self.n
-
-
-Sample: TypeAlias = "Proportion | Share"
 
 
 def difference_error(control: Sample, treatment: Sample, difference: float) -> float:
@@ -40,7 +24,7 @@ def difference_error(control: Sample, treatment: Sample, difference: float) -> f
     if 2 * (control.successes + treatment.successes) > control.n + treatment.n:
         # Failures have the same error, and near 1 their rate has digits that 1 - rate has lost.
         control, treatment, difference = _failures(control), _failures(treatment), -difference
-    p = _restricted_to_difference(control, treatment, difference)
+    p = restricted_to_difference(control, treatment, difference)
     q = min(1.0, max(0.0, p - difference))
     return math.sqrt(p * (1 - p) / treatment.n + q * (1 - q) / control.n)
 
@@ -104,40 +88,6 @@ def crossing(slack: Callable[[float], float], inside: float, outside: float) -> 
 
 def _failures(arm: Sample) -> Share:
     return Share(arm.n, arm.n - arm.successes)
-
-
-def _restricted_to_difference(control: Sample, treatment: Sample, difference: float) -> float:
-    """The treatment's rate of greatest likelihood: the middle root of a cubic, in closed form."""
-    low, high = max(0.0, difference), min(1.0, 1.0 + difference)
-    theta = control.n / treatment.n
-    p1, p2 = treatment.rate, control.rate
-    a = 1 + theta
-    b = -(1 + theta + p1 + theta * p2 + difference * (theta + 2))
-    c = difference**2 + difference * (2 * p1 + theta + 1) + p1 + theta * p2
-    d = -p1 * difference * (1 + difference)
-    v = (b / (3 * a)) ** 3 - b * c / (6 * a * a) + d / (2 * a)
-    u = math.copysign(math.sqrt(max(0.0, (b / (3 * a)) ** 2 - c / (3 * a))), v)
-    w = (math.pi + math.acos(max(-1.0, min(1.0, v / u**3 if u else 0.0)))) / 3
-    p = 2 * u * math.cos(w) - b / (3 * a)
-    p = min(high, max(low, p))
-    # The closed form is good to 1e-9 or so, too little for a rate of 1e-6: polish by Newton's
-    # method on the likelihood itself, which is concave.
-    for _ in range(4):
-        q = p - difference
-        if not (low < p < high and 0 < q < 1):
-            break
-        slope = _slope(treatment, p) + _slope(control, q)
-        curvature = _curvature(treatment, p) + _curvature(control, q)
-        p = min(high, max(low, p + slope / curvature))
-    return p
-
-
-def _slope(arm: Sample, rate: float) -> float:
-    return arm.successes / rate - (arm.n - arm.successes) / (1 - rate)
-
-
-def _curvature(arm: Sample, rate: float) -> float:
-    return arm.successes / rate**2 + (arm.n - arm.successes) / (1 - rate) ** 2
 
 
 def _restricted_to_ratio(control: Sample, treatment: Sample, ratio: float) -> float:

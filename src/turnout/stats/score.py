@@ -1,20 +1,17 @@
-"""How far an estimate on unit totals may lie above the truth, by an anytime-valid score test.
+"""How far an estimate on unit totals may lie above the truth, by an anytime-valid test.
 
-The estimate is a ratio R = Σx/Σn, or the difference of two. A value u below it is put to the
-test: it survives if u² <= z²·V(u), where V(u) is the variance of the estimate *if that value
-were true*. V adds up over the arms; for each it is the sum of squared residuals x - R(u)·n over
-units, from the same totals that give the estimate, so events may depend on each other within a
-unit. With two arms R(u) keeps the pooled total: the restricted estimate of Farrington & Manning
-(1990). A score test works where a Wald test breaks down: at 100 % errors, or with none in the
-baseline, the residuals still vary.
+The estimate is a ratio R = Σx/Σn, or the difference of two. Proportions are put to a likelihood
+ratio test (`rates`); what follows is of measurements, whose distribution nobody knows.
 
-Residuals alone mislead in three places, so an arm's variance is held between bounds:
+A value u below the estimate is put to the score test: it survives if u² <= z²·V(u), where V(u) is
+the variance of the estimate *if that value were true*. V adds up over the arms; for each it is the
+sum of squared residuals x - R(u)·n over units, from the same totals that give the estimate, so
+events may depend on each other within a unit. With two arms R(u) keeps the pooled total.
 
-- Few or no events: no errors yet leave next to no residuals, but prove nothing. A proportion
-  varies at least as much as independent events would, n·R(1 - R); an arm varies at least as much
-  per event as the other arm does; skewed measurements vary more if their mean is greater.
-- A few heavy units: their residuals at total failure are all taken for noise. A proportion varies
-  at most as much as Hoeffding's lemma allows, Σn²/4.
+Residuals alone mislead in two places, so an arm's variance is held above bounds:
+
+- Few events: skewed measurements vary more if their mean is greater, and an arm varies at least
+  as much per event as the other arm does.
 - Sums in binary64: nothing varies less than their rounding.
 
 Every bound is a quadratic in u, hence so is each piece of V, and the farthest surviving u is a
@@ -26,13 +23,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from turnout.stats import anytime
+from turnout.stats.rates import Rates
 from turnout.stats.totals import UnitTotals
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 #: What sums of squares lose in binary64, relative to Σx².
 _ROUNDING = 1e-12
@@ -53,8 +48,8 @@ class _Quadratic:
         return _Quadratic(self.square * factor, self.linear * factor, self.constant * factor)
 
 
-#: A variance in pieces: the greatest, over the outer level, of the least over the inner one.
-_Variance: TypeAlias = "list[tuple[_Quadratic, ...]]"
+#: A variance in pieces, of which the greatest counts.
+_Variance: TypeAlias = "list[_Quadratic]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +73,6 @@ class _Arm:
             constant=at_estimate + _ROUNDING * t.x2,
         )
 
-    def binomial(self) -> _Quadratic:
-        """n·R(1 - R): what independent events would vary by."""
-        p, n = self.ratio, self.totals.n
-        return _Quadratic(-n * self.slope**2, n * self.slope * (1 - 2 * p), n * p * (1 - p))
-
     def skewed(self) -> _Quadratic:
         """The residuals at the estimate, times the cube of R/p as far as its square term.
 
@@ -94,21 +84,15 @@ class _Arm:
         at_estimate, step = self.residuals().constant, self.slope / self.ratio
         return _Quadratic(3 * step**2, 3 * step, 1.0) * at_estimate
 
-    def cap(self) -> _Quadratic:
-        """Σn²/4: no sum of values between 0 and n varies more (Hoeffding 1963)."""
-        return _Quadratic(0.0, 0.0, self.totals.n2 / 4)
-
-    def variance(self, other: _Arm | None, *, proportion: bool, signed: bool) -> _Variance:
+    def variance(self, other: _Arm | None, *, signed: bool) -> _Variance:
         """Of the ratio, in pieces."""
-        pieces: _Variance = [(self.residuals(),)]
-        if proportion:
-            pieces = [(self.residuals(), self.cap()), (self.binomial(),)]
+        pieces = [self.residuals()]
         if other is not None:
-            pieces.append((other.residuals() * (self.totals.n / other.totals.n),))
-        elif not proportion and not signed and self.ratio:
-            pieces.append((self.skewed(),))
+            pieces.append(other.residuals() * (self.totals.n / other.totals.n))
+        elif not signed and self.ratio:
+            pieces.append(self.skewed())
         scale = 1 / self.totals.n**2
-        return [tuple(q * scale for q in least) for least in pieces]
+        return [piece * scale for piece in pieces]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,18 +152,25 @@ class ScoreTest:
         None where the spread of the values cannot be known: from a few units, or when every
         value is zero.
         """
+        if self.proportion:
+            return Rates.of(candidate, baseline).room(critical)
         arms = [candidate] if baseline is None else [candidate, baseline]
-        if not self.proportion and all(arm.x2 == arm.pivot == 0 for arm in arms):
+        if all(arm.x2 == arm.pivot == 0 for arm in arms):
             return None
-        kind = {"proportion": self.proportion, "signed": self.signed}
         if baseline is None:
-            variance = _Arm(totals=candidate, slope=-1.0).variance(None, **kind)
+            variance = _Arm(totals=candidate, slope=-1.0).variance(None, signed=self.signed)
         else:
             share = candidate.n / (candidate.n + baseline.n)
             one = _Arm(totals=candidate, slope=share - 1)
             other = _Arm(totals=baseline, slope=share)
-            variance = _sum(one.variance(other, **kind), other.variance(one, **kind))
-        room = max(_reach_of_all([q * critical**2 for q in least]) for least in variance)
+            variance = [
+                mine + theirs
+                for mine, theirs in product(
+                    one.variance(other, signed=self.signed),
+                    other.variance(one, signed=self.signed),
+                )
+            ]
+        room = max(_reach(piece * critical**2) for piece in variance)
         return room if math.isfinite(room) else None
 
     def _mirrored(self, arm: UnitTotals) -> UnitTotals:
@@ -229,32 +220,14 @@ def _constant(arm: UnitTotals, value: float) -> UnitTotals:
     )
 
 
-def _sum(one: _Variance, other: _Variance) -> _Variance:
-    return [
-        tuple(a + b for a, b in product(least, lesser)) for least, lesser in product(one, other)
-    ]
-
-
-def _reach_of_all(quadratics: Sequence[_Quadratic]) -> float:
-    """The greatest u >= 0 with u² <= q(u) for every q."""
-    reach, before = math.inf, math.nan
-    while reach != before:
-        before = reach
-        for q in quadratics:
-            reach = _reach(q, within=reach)
-    return reach
-
-
-def _reach(q: _Quadratic, *, within: float) -> float:
-    """The greatest u in [0, within] with u² <= q(u), for a q that is not negative at 0."""
+def _reach(q: _Quadratic) -> float:
+    """The greatest u >= 0 with u² <= q(u), for a q that is not negative at 0."""
     a, b, c = 1 - q.square, q.linear, q.constant
     discriminant = b * b + 4 * a * c
     if a > 0:
         root = math.sqrt(discriminant)
-        return min(within, (b + root) / (2 * a) if b >= 0 else 2 * c / (root - b))
-    if b >= 0 or discriminant <= 0:
-        return within
-    # A parabola that opens downwards excludes only what lies between its roots.
-    root = math.sqrt(discriminant)
-    near, far = 2 * c / (root - b), (b - root) / (2 * a) if a < 0 else math.inf
-    return near if near < within < far else within
+        return (b + root) / (2 * a) if b >= 0 else 2 * c / (root - b)
+    # A parabola that opens downwards excludes at most what lies between its roots.
+    if a < 0 or b >= 0:
+        return math.inf
+    return 2 * c / (math.sqrt(discriminant) - b)

@@ -199,23 +199,34 @@ def _shows(
     if limit.quantile is not None:
         rank = alpha / 2 if limit.relative else alpha
         return detectable_share(int(fewest), 1 - limit.quantile, alpha=rank, power=POWER)
-    reach = detectable_drift(alpha, POWER) * math.sqrt(
-        1 / candidate + (1 / baseline if limit.relative else 0.0)
-    )
-    return _least_harm(limit, known, reach)
+    drift = detectable_drift(alpha, POWER)
+    return _least_harm(limit, known, drift, candidate, baseline if limit.relative else math.inf)
 
 
-def _least_harm(limit: Guardrail, known: Known, reach: float) -> float | None:
-    """As far beyond the limit as the events reach, at the variance that the harm itself brings:
-    the guardrail takes either arm to vary as much as the one that varies more."""
+def _least_harm(
+    limit: Guardrail, known: Known, drift: float, candidate: float, baseline: float
+) -> float | None:
+    """As far beyond the limit as the events reach, at the variance that the harm itself brings.
+
+    A guardrail on a proportion is held against the variance without harm where it is least sure,
+    and the data vary as they do with it: in between lies what the two come to. A measurement is
+    taken to vary as much in either arm as in the one that varies more.
+    """
     if known.baseline is None:
         return None
-    usual = known.baseline.value if limit.relative else 0.0
     sign = 1 if limit.harm == "above" else -1
-    edge = limit.limit if not limit.relative else sign * limit.limit
+    usual = known.baseline.value if limit.relative else limit.limit
+    edge = sign * limit.limit if limit.relative else 0.0
+    beside = 0.0 if math.isinf(baseline) else candidate / (candidate + baseline)
     harm = edge
     for _ in range(_STEPS):
-        harm = edge + sign * reach * math.sqrt(known.variance(usual + harm))
+        worse = known.variance(usual + harm)
+        variance = worse * (1 / candidate + 1 / baseline)
+        if limit.metric in PROPORTIONS:
+            without = known.variance(usual + beside * harm) * (1 / candidate + 1 / baseline)
+            variance = worse / candidate + known.variance(usual) / baseline
+            variance = (variance + without) / 2
+        harm = edge + sign * drift * math.sqrt(variance)
         if limit.metric in PROPORTIONS and not 0 <= usual + harm <= 1:
             return None
-    return harm
+    return harm if limit.relative else limit.limit + harm
