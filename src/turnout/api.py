@@ -39,6 +39,7 @@ from turnout.monitoring.routes import router as monitoring
 from turnout.observations.compare_routes import router as comparison
 from turnout.observations.performance_routes import router as performance
 from turnout.observations.routes import router as observations
+from turnout.outgoing import Calls
 from turnout.problems import Problem, install_problem_handlers
 from turnout.quantities import Clock
 from turnout.registry.alias_routes import router as aliases
@@ -150,6 +151,7 @@ def create_app(
     never without authentication."""
     sessions = db.sessions(engine)
     limit = settings.max_body_megabytes * 1_000_000
+    calls = Calls(settings)
     running = Gateway(settings=settings, engine=engine, sessions=sessions, clock=clock)
     feed = Feed(engine)
 
@@ -165,7 +167,7 @@ def create_app(
         title="Turnout",
         version=version("turnout"),
         description=DESCRIPTION,
-        lifespan=lambda app: _living(gate, running, feed),
+        lifespan=lambda app: _living(gate, running, feed, calls),
         docs_url=None,
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},
@@ -173,7 +175,9 @@ def create_app(
         openapi_tags=[{"name": tag} for tag in TAGS],
         middleware=[Middleware(RequestTelemetry), Middleware(BodyLimit, limit)],
     )
-    app.state.resources = Resources(settings=settings, sessions=sessions, gate=gate, clock=clock)
+    app.state.resources = Resources(
+        settings=settings, sessions=sessions, gate=gate, calls=calls, clock=clock
+    )
     app.state.gateway = running
     app.state.feed = feed
     install_problem_handlers(app)
@@ -186,7 +190,9 @@ def create_app(
 
 
 @asynccontextmanager
-async def _living(gate: Gatekeeper, gateway: Gateway, feed: Feed) -> AsyncIterator[None]:
+async def _living(
+    gate: Gatekeeper, gateway: Gateway, feed: Feed, calls: Calls
+) -> AsyncIterator[None]:
     await asyncio.gather(gate.start(), gateway.start())
     if gate.open:
         telemetry.log.warning("development mode", meaning=OPENLY)
@@ -194,7 +200,7 @@ async def _living(gate: Gatekeeper, gateway: Gateway, feed: Feed) -> AsyncIterat
         yield
     finally:
         await feed.stop()
-        await asyncio.gather(gate.stop(), gateway.stop())
+        await asyncio.gather(gate.stop(), gateway.stop(), calls.close())
 
 
 def _refuse_unguarded(app: FastAPI) -> None:

@@ -20,6 +20,7 @@ from turnout import idempotency
 from turnout.callers import Caller, Gate, ModelsUnnamed, Scoping, need_of
 from turnout.db import Sessions
 from turnout.errors import TooLarge, Unprocessable
+from turnout.outgoing import Calls
 from turnout.quantities import Clock
 from turnout.settings import Settings
 
@@ -40,6 +41,7 @@ class Resources:
     settings: Settings
     sessions: Sessions
     gate: Gate
+    calls: Calls
     clock: Clock = system_clock
 
 

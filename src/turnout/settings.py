@@ -18,6 +18,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None
     data_dir: Path = Path(".turnout")
     allow_unauthenticated: bool = False
+    allow_private_networks: bool = False
 
     tick_seconds: float = Field(default=1.0, gt=0, le=60)
     fold_seconds: float = Field(default=0.5, gt=0, le=60)

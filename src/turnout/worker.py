@@ -8,7 +8,7 @@ number of workers may run, and any of them may die at any moment.
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ from turnout.monitoring import commands as monitoring
 from turnout.observations import commands as observations
 from turnout.observations import queries as waiting
 from turnout.observations.folding import FoldFailed
+from turnout.outgoing import Calls
 from turnout.quantities import Clock
 from turnout.rollouts import queries as rollouts
 from turnout.rollouts.commands.tick import tick
@@ -49,6 +50,10 @@ class Worker:
     settings: Settings
     sessions: Sessions
     clock: Clock = system_clock
+    calls: Calls = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "calls", Calls(self.settings))
 
     async def fold(self) -> None:
         """Fold what has arrived, batch after batch, until nothing is left."""
@@ -146,6 +151,7 @@ class Worker:
         if under_way:
             await asyncio.wait(under_way, timeout=GRACE_SECONDS)
         scheduler.shutdown(wait=False)
+        await self.calls.close()
         telemetry.log.info("worker stopped")
 
 

@@ -1,9 +1,7 @@
 """Models behind HTTP: the Open Inference Protocol v2, or plain JSON."""
 
 import asyncio
-import ipaddress
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,9 +9,8 @@ from typing import Annotated, Any, Final
 
 import aiohttp
 import msgspec
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import DefaultResolver
 
+from turnout import outgoing
 from turnout.gateway.runtimes import oip
 from turnout.gateway.runtimes.answers import (
     Answer,
@@ -26,7 +23,7 @@ from turnout.gateway.runtimes.answers import (
     timed_out,
 )
 from turnout.observations.domain.prediction import LARGEST
-from turnout.registry.domain.runtime import HttpRuntime, check_server, no_model_server
+from turnout.registry.domain.runtime import MODEL_SERVERS, HttpRuntime, check_server
 from turnout.registry.domain.version import VersionRef
 
 LARGEST_ANSWER: Final = 16_000_000
@@ -57,38 +54,10 @@ class Errors(msgspec.Struct):
     detail: Any = None
 
 
-class GuardedResolver(AbstractResolver):
-    """Leaves out addresses where no model server lives, whatever name leads there.
-
-    Checked when connecting, because a name may resolve to something else than it did when the
-    version was registered.
-    """
-
-    def __init__(self) -> None:
-        self._inner = DefaultResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._inner.resolve(host, port, family)
-        allowed = [
-            one
-            for one in found
-            # a scope, as in fe80::1%eth0, is no part of the address
-            if not no_model_server(ipaddress.ip_address(one["host"].partition("%")[0]))
-        ]
-        if not allowed:
-            raise OSError(f"{host} leads to a link-local, multicast or unspecified address only")
-        return allowed
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-
 def http_session() -> aiohttp.ClientSession:
     """The one session of a replica: connections are kept, cookies and proxies are not."""
-    connector = aiohttp.TCPConnector(
-        limit=0, resolver=GuardedResolver(), keepalive_timeout=KEEP_ALIVE.total_seconds()
+    connector = outgoing.connector(
+        MODEL_SERVERS, limit=0, keepalive_timeout=KEEP_ALIVE.total_seconds()
     )
     return aiohttp.ClientSession(
         connector=connector,
@@ -217,7 +186,7 @@ class HttpModel:
 
 
 def checked_server(url: str) -> str:
-    """Check an address again, as at registration: the resolver never sees a literal one."""
+    """Check an address again, as at registration: the rules may have become stricter since."""
     try:
         return check_server(url)
     except ValueError as error:

@@ -1,8 +1,6 @@
 """How a version is served, and the file or address it was built as."""
 
-import ipaddress
 import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,18 +9,16 @@ from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le, MaxLen
 
+from turnout.addresses import Reach, forbidden, literal
 from turnout.quantities import STRICT, Duration, Reading
 from turnout.registry.domain.chat import Message, Price, check_parameters, spoken
 from turnout.registry.domain.fields import Address, Document, Label, Number
-
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 # Whoever may register a version may send this variable's value to a host of their choice, so
 # the pattern leaves out passwords, cloud keys and Turnout's own settings.
 _TOKEN_VARIABLE = re.compile(r"(?!TURNOUT_)([A-Z][A-Z0-9_]*_)?(TOKEN|API_KEY)", re.ASCII)
-_METADATA_SERVICE: Final = ipaddress.ip_address("fd00:ec2::254")
-"""Amazon's IPv6 address for instance credentials; the others are link-local."""
+MODEL_SERVERS: Final = Reach.PRIVATE
 
 
 def read_sha256(text: object) -> object:
@@ -51,41 +47,10 @@ def check_server(url: str) -> str:
         raise ValueError("credentials do not belong in a url: name their variable in token_env")
     if parts.fragment or re.search(r"\s", url):
         raise ValueError("a server's url has no fragment and no spaces")
-    address = _literal_address(parts.hostname)
-    if address and no_model_server(address):
-        raise ValueError(
-            f"{parts.hostname} is a link-local, multicast or unspecified address, where no model"
-            " server lives"
-        )
+    address = literal(parts.hostname)
+    if address and (kind := forbidden(address, MODEL_SERVERS)):
+        raise ValueError(f"{parts.hostname} is {kind}, where no model server lives")
     return url
-
-
-def no_model_server(address: IPAddress) -> bool:
-    """Tell addresses that hand out a machine's credentials, or lead to no machine at all."""
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    return (
-        address.is_link_local
-        or address.is_unspecified
-        or address.is_multicast
-        or address == _METADATA_SERVICE
-    )
-
-
-def _literal_address(host: str) -> IPAddress | None:
-    """Read a host that is an address already, in every form a resolver takes for one.
-
-    `2852039166` and `0xa9.254.169.254` are 169.254.169.254 to getaddrinfo, and so is
-    `::ffff:169.254.169.254`.
-    """
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        try:
-            return ipaddress.IPv4Address(socket.inet_aton(host))
-        except OSError:
-            return None
-    return address
 
 
 def _check_token_variable(name: str | None) -> None:
