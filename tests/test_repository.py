@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 import turnout.access.tables
 import turnout.alerts.tables
+import turnout.delivery.tables
 import turnout.events.tables
 import turnout.experiments.tables
 import turnout.idempotency

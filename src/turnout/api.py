@@ -26,6 +26,7 @@ from turnout.access.openapi import describe_access
 from turnout.alerts import queries as alert_queries
 from turnout.alerts.routes import router as alerts
 from turnout.callers import Role, Scoping, needs
+from turnout.delivery.routes import router as webhooks
 from turnout.events.feed import Feed
 from turnout.events.routes import router as events
 from turnout.experiments import queries as experiment_queries
@@ -85,6 +86,7 @@ ROUTERS: Final = (
     alerts,
     events,
     monitoring,
+    webhooks,
 )
 MODELS_OF: Final[Mapping[str, ModelsOf[Any]]] = {
     "rollout_id": ModelsOf(UUID, rollout_queries.models_of),

@@ -24,6 +24,11 @@ class Settings(BaseSettings):
     fold_seconds: float = Field(default=0.5, gt=0, le=60)
     retention_days: int = Field(default=30, ge=1, le=3650)
 
+    public_url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+\S*$")
+    webhook_retry_seconds: str = Field(
+        default="5,300,1800,7200,18000,36000,36000", pattern=r"^\d+(\.\d+)?(,\d+(\.\d+)?)*$"
+    )
+
     predict_timeout_seconds: float = Field(default=10.0, gt=0, le=600)
     record_flush_seconds: float = Field(default=0.2, gt=0, le=60)
     record_buffer_rows: int = Field(default=100_000, ge=100, le=10_000_000)
@@ -52,6 +57,13 @@ class Settings(BaseSettings):
     @property
     def split_poll(self) -> timedelta:
         return timedelta(seconds=self.split_poll_seconds)
+
+    @property
+    def webhook_delays(self) -> tuple[timedelta, ...]:
+        """Before the second attempt, the third, and so on; those not set are as by default."""
+        given = self.webhook_retry_seconds.split(",")
+        usual = type(self).model_fields["webhook_retry_seconds"].default.split(",")
+        return tuple(timedelta(seconds=float(one)) for one in given + usual[len(given) :])
 
     @property
     def tick_interval(self) -> timedelta:

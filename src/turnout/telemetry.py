@@ -41,6 +41,15 @@ TICK_LATENESS: Final = Histogram(
 ROLLOUTS_MISSED: Final = Counter(
     "turnout_rollouts_missed_total", "Live rollouts found unevaluated for three intervals or more"
 )
+DELIVERIES: Final = Counter(
+    "turnout_webhook_attempts_total",
+    "Attempts to deliver an event to a webhook, by what came of it",
+    ["outcome"],
+)
+OUTBOX_AGE: Final = Gauge(
+    "turnout_outbox_age_seconds",
+    "How long the oldest event or delivery has waited that is still to be delivered",
+)
 FOLDED: Final = Counter("turnout_events_folded_total", "Predictions and outcomes folded")
 UNFOLDED: Final = Gauge("turnout_batches_unfolded", "Recorded batches that wait to be folded")
 UNFOLDED_AGE: Final = Gauge(

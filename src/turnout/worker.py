@@ -20,6 +20,8 @@ from turnout.alerts import queries as alert_counts
 from turnout.alerts.domain import Severity, State
 from turnout.backup.schedule import back_up_if_due
 from turnout.db import Sessions, lost_connection
+from turnout.delivery import commands as webhooks
+from turnout.delivery.courier import Courier
 from turnout.experiments.commands import tick as experiments
 from turnout.http import system_clock
 from turnout.monitoring import commands as monitoring
@@ -51,9 +53,18 @@ class Worker:
     sessions: Sessions
     clock: Clock = system_clock
     calls: Calls = field(init=False)
+    courier: Courier = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "calls", Calls(self.settings))
+        courier = Courier(
+            self.sessions,
+            self.calls,
+            clock=self.clock,
+            delays=self.settings.webhook_delays,
+            public_url=self.settings.public_url,
+        )
+        object.__setattr__(self, "courier", courier)
 
     async def fold(self) -> None:
         """Fold what has arrived, batch after batch, until nothing is left."""
@@ -89,11 +100,16 @@ class Worker:
         async with db.transaction(self.sessions) as session:
             await alerts.tell_untold(session, now=self.clock())
 
+    async def deliver(self) -> None:
+        """Send to webhooks what has happened since."""
+        await self.courier.beat()
+
     async def retain(self) -> None:
         """Make room for the days to come, and drop what has been kept long enough."""
         async with db.transaction(self.sessions) as session:
             await observations.ensure_partitions(session, now=self.clock())
             await idempotency.forget(session, now=self.clock())
+            await webhooks.forget(session, now=self.clock(), days=self.settings.retention_days)
         # Apart, because its locks are held until it commits.
         async with db.transaction(self.sessions) as session:
             await observations.drop_old_partitions(
@@ -130,6 +146,7 @@ class Worker:
             (self.analyse, self.settings.tick_seconds),
             (self.watch, self.settings.tick_seconds),
             (self.tell, self.settings.tick_seconds),
+            (self.deliver, self.settings.tick_seconds),
             (self.back_up, BACKUP_SECONDS),
             (self.measure, MEASURE_SECONDS),
         )
@@ -150,6 +167,7 @@ class Worker:
         scheduler.pause()
         if under_way:
             await asyncio.wait(under_way, timeout=GRACE_SECONDS)
+        await self.courier.rest()
         scheduler.shutdown(wait=False)
         await self.calls.close()
         telemetry.log.info("worker stopped")

@@ -30,6 +30,22 @@ def emit(
     )
 
 
+async def emit_now(
+    session: AsyncSession,
+    kind: EventType,
+    *,
+    subject: str,
+    model: str | None,
+    data: Mapping[str, Any],
+    now: datetime,
+) -> int:
+    """As `emit`; written at once, for the id."""
+    row = EventRow(at=now, type=kind, subject=subject, model=model, data=to_jsonable_python(data))
+    session.add(row)
+    await session.flush()
+    return row.id
+
+
 async def number(session: AsyncSession) -> None:
     """Give every committed event that has none its position: the next one, in order of ids.
 

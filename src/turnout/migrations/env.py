@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Enum
 import turnout.access.tables
 import turnout.alerts.tables
 import turnout.backup.tables
+import turnout.delivery.tables
 import turnout.events.tables
 import turnout.experiments.tables
 import turnout.idempotency
