@@ -29,6 +29,15 @@ async def test_a_secret_is_shown_once_and_again_when_it_changes(client: AsyncCli
     assert rotated["secret"] != webhook["secret"]
 
 
+async def test_those_that_hear_of_a_model_are_listed(client: AsyncClient):
+    every = await made(client)
+    one = await made(client, models=["checkup", "other"])
+    await made(client, models=["other"])
+    listed = (await client.get("webhooks", params={"model": "checkup"})).json()["items"]
+
+    assert [webhook["id"] for webhook in listed] == [one["id"], every["id"]]
+
+
 async def test_the_path_of_slack_is_a_secret_too(client: AsyncClient):
     webhook = await made(client, url="https://127.0.0.1/services/T0/B0/token", format="slack")
 

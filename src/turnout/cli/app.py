@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from turnout.cli import alerts, backups, experiments, keys, operate, registry, remote, serve
+from turnout.cli import alerts, backups, events, experiments, keys, operate, registry, remote, serve
 
 app = typer.Typer(
     name="turnout",
@@ -45,6 +45,7 @@ backups.register(app)
 keys.register(app)
 operate.register(app)
 experiments.register(app)
+events.register(app)
 alerts.register(app)
 registry.register(app)
 

@@ -121,6 +121,8 @@ async def test(session: AsyncSession, webhook_id: UUID, *, actor: str, now: date
         created_at=now,
     )
     session.add(made)
+    await session.flush()
+    await events.number(session)
     _audit(session, "webhook.tested", found, actor=actor, now=now, before=None)
     await session.flush()
     return made

@@ -5,7 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select, type_coerce
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.delivery.domain.attempts import State
@@ -21,8 +22,13 @@ async def webhook(session: AsyncSession, webhook_id: UUID, *, lock: bool = False
     return found
 
 
-async def webhooks(session: AsyncSession, *, before: int | None, limit: int) -> Sequence[Webhook]:
+async def webhooks(
+    session: AsyncSession, *, model: str | None, before: int | None, limit: int
+) -> Sequence[Webhook]:
     query = select(Webhook).order_by(Webhook.seq.desc()).limit(limit)
+    if model is not None:
+        named = type_coerce(Webhook.models, JSONB).contains([model])
+        query = query.where(or_(Webhook.models.is_(None), named))
     if before is not None:
         query = query.where(Webhook.seq < before)
     return (await session.scalars(query)).all()

@@ -4,6 +4,7 @@ from uuid import UUID
 from fastapi import Body, Depends, Query
 
 from turnout import http
+from turnout.callers import Role, needs
 from turnout.delivery import commands, examples, queries
 from turnout.delivery.domain.attempts import State
 from turnout.delivery.domain.webhook import (
@@ -36,6 +37,7 @@ LARGEST = 2**63 - 1
     summary="Have events sent to an address",
     responses=problems(WrongSecret),
 )
+@needs(Role.ADMIN)
 async def create_webhook(
     body: Annotated[NewWebhook, Body(openapi_examples=examples.WEBHOOK)],
     session: Session,
@@ -60,9 +62,13 @@ async def create_webhook(
 
 
 @router.get("/webhooks", summary="All webhooks")
-async def list_webhooks(session: Session, page: Paging) -> Listing[WebhookView]:
+async def list_webhooks(
+    session: Session,
+    page: Paging,
+    model: Annotated[str | None, Query(description="Only those that hear of this model")] = None,
+) -> Listing[WebhookView]:
     """Newest first, without their secrets."""
-    rows = await queries.webhooks(session, before=_number(page), limit=page.limit + 1)
+    rows = await queries.webhooks(session, model=model, before=_number(page), limit=page.limit + 1)
     return Listing(
         items=[webhook_view(row) for row in rows[: page.limit]],
         next_cursor=page.cursor(rows, lambda row: (row.seq,)),
@@ -78,6 +84,7 @@ async def show_webhook(webhook_id: UUID, session: Session) -> WebhookView:
 @router.patch(
     "/webhooks/{webhook_id}", summary="Edit a webhook", responses=problems(WebhookNotFound)
 )
+@needs(Role.ADMIN)
 async def edit_webhook(
     webhook_id: UUID,
     patch: Annotated[WebhookPatch, Body(openapi_examples=examples.PATCH)],
@@ -105,6 +112,7 @@ async def edit_webhook(
     summary="Delete a webhook",
     responses=problems(WebhookNotFound),
 )
+@needs(Role.ADMIN)
 async def delete_webhook(webhook_id: UUID, session: Session, actor: Actor, now: Now) -> None:
     """Deletes it with its delivery log; what waits to be sent is not sent."""
     await commands.remove(session, webhook_id, actor=actor, now=now)

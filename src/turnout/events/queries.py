@@ -26,6 +26,7 @@ async def events(session: AsyncSession, *, after: int, limit: int) -> list[Event
 
 async def events_by_id(session: AsyncSession, ids: Collection[int]) -> dict[int, Event]:
     query = select(EventRow).where(among(EventRow.id, ids))
+    query = query.execution_options(populate_existing=True)  # one may be numbered since
     return {row.id: _event(row) for row in await session.scalars(query)}
 
 
