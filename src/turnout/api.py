@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.middleware import Middleware
 
 from turnout import db, http, migrations, telemetry
+from turnout.access.audit_routes import router as audit
 from turnout.access.gate import Gatekeeper, ModelsOf
 from turnout.access.key_routes import router as access
 from turnout.access.openapi import describe_access
@@ -83,6 +84,7 @@ ROUTERS: Final = (
     shadow,
     experiments,
     experiment_planning,
+    audit,
     alerts,
     events,
     monitoring,
@@ -110,6 +112,7 @@ TAGS: Final = (
     "alerts",
     "events",
     "monitoring",
+    "audit",
     "operation",
 )
 STATIC: Final = Path(__file__).parent / "static"

@@ -19,6 +19,7 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".turnout")
     allow_unauthenticated: bool = False
     allow_private_networks: bool = False
+    audit_forward_url: str | None = None
 
     tick_seconds: float = Field(default=1.0, gt=0, le=60)
     fold_seconds: float = Field(default=0.5, gt=0, le=60)

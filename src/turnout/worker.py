@@ -15,6 +15,8 @@ from typing import Any, Final
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from turnout import db, idempotency, telemetry
+from turnout.access import audit_forwarding
+from turnout.access.audit_commands import seal_entries
 from turnout.alerts import commands as alerts
 from turnout.alerts import queries as alert_counts
 from turnout.alerts.domain import Severity, State
@@ -41,6 +43,7 @@ Job = Callable[[], Coroutine[Any, Any, None]]
 GRACE_SECONDS: Final = 20
 RETENTION_SECONDS: Final = 600
 MEASURE_SECONDS: Final = 10
+AUDIT_SECONDS: Final = 1
 BACKUP_SECONDS: Final = 60
 """How often a worker asks whether a backup is due."""
 
@@ -104,6 +107,20 @@ class Worker:
         """Send to webhooks what has happened since."""
         await self.courier.beat()
 
+    async def seal_audit(self) -> None:
+        """Give what is new in the audit log its place in the chain."""
+        while True:
+            async with db.transaction(self.sessions) as session:
+                if not await seal_entries(session):
+                    return
+
+    async def forward_audit(self) -> None:
+        url = self.settings.audit_forward_url
+        while url is not None:
+            async with db.transaction(self.sessions) as session:
+                if not await audit_forwarding.forward(session, self.calls, url):
+                    return
+
     async def retain(self) -> None:
         """Make room for the days to come, and drop what has been kept long enough."""
         async with db.transaction(self.sessions) as session:
@@ -145,6 +162,8 @@ class Worker:
             (self.tick, self.settings.tick_seconds),
             (self.analyse, self.settings.tick_seconds),
             (self.watch, self.settings.tick_seconds),
+            (self.seal_audit, AUDIT_SECONDS),
+            (self.forward_audit, AUDIT_SECONDS),
             (self.tell, self.settings.tick_seconds),
             (self.deliver, self.settings.tick_seconds),
             (self.back_up, BACKUP_SECONDS),

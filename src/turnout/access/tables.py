@@ -1,10 +1,13 @@
 """The audit log, one row for every change, written in the transaction of the change; and the keys
-of those who may make changes."""
+of those who may make changes.
+
+Triggers refuse to change or delete an entry; only position and hash may be added, once.
+"""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Enum, Identity, Index, text
+from sqlalchemy import BigInteger, Enum, Identity, Index, String, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -15,7 +18,10 @@ from turnout.db import Base, Json
 
 class AuditEntry(Base):
     __tablename__ = "audit_entry"
-    __table_args__ = (Index(None, "subject", "id"),)
+    __table_args__ = (
+        Index(None, "subject", "id"),
+        Index("ix_audit_entry_unsealed", "id", postgresql_where=text("position IS NULL")),
+    )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     at: Mapped[datetime]
@@ -26,6 +32,17 @@ class AuditEntry(Base):
     after: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     reason: Mapped[str | None]
     request_id: Mapped[str | None]
+    position: Mapped[int | None] = mapped_column(BigInteger, unique=True)
+    hash: Mapped[str | None] = mapped_column(String(64))
+
+
+class AuditForwarding(Base):
+    """One row: up to which position the outside system has the log."""
+
+    __tablename__ = "audit_forwarding"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    position: Mapped[int] = mapped_column(BigInteger)
 
 
 class ApiKey(Base):
