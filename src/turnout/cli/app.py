@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from turnout.cli import alerts, backups, events, experiments, keys, operate, registry, remote, serve
+from turnout.cli import (
+    alerts,
+    audit,
+    backups,
+    events,
+    experiments,
+    keys,
+    operate,
+    registry,
+    remote,
+    serve,
+)
 
 app = typer.Typer(
     name="turnout",
@@ -47,6 +58,7 @@ operate.register(app)
 experiments.register(app)
 events.register(app)
 alerts.register(app)
+audit.register(app)
 registry.register(app)
 
 
