@@ -42,7 +42,7 @@ def _clustered(
     ],
 )
 def test_equal_arms_rarely_fail_though_judged_at_every_look(rate: float, share: float) -> None:
-    """Two guardrails in 40 runs: at 5 % each, more than 6 of them would fail with 6 %."""
+    """Two guardrails of 5 % each in 40 runs: at 30 % in all, 6 or fewer have a chance of 2 %."""
     rng = np.random.default_rng(20)
     false_alarms = 0
     for _ in range(40):
