@@ -33,7 +33,10 @@ from turnout.events.routes import router as events
 from turnout.experiments import queries as experiment_queries
 from turnout.experiments.planning import router as experiment_planning
 from turnout.experiments.routes import router as experiments
+from turnout.gates.routes import router as gates
+from turnout.gates.runs import Runner
 from turnout.gateway.app import Gateway
+from turnout.gateway.bench import GatewayBench
 from turnout.gateway.drill_routes import router as drill
 from turnout.gateway.routes import router as gateway
 from turnout.http import BodyLimit, GuardedRoute, Resources, system_clock
@@ -66,6 +69,7 @@ ROUTERS: Final = (
     gateway,
     access,
     registry,
+    gates,
     aliases,
     comparison,
     transfer,
@@ -104,6 +108,7 @@ OPEN: Final = frozenset({"/", "/docs", "/openapi.json", "/static", "/healthz", "
 TAGS: Final = (
     "access",
     "registry",
+    "gates",
     "traffic",
     "predictions",
     "observations",
@@ -185,6 +190,7 @@ def create_app(
     )
     app.state.gateway = running
     app.state.feed = feed
+    app.state.gates = Runner(bench=GatewayBench(running), calls=None)
     install_problem_handlers(app)
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")

@@ -12,6 +12,7 @@ import turnout.backup.tables
 import turnout.delivery.tables
 import turnout.events.tables
 import turnout.experiments.tables
+import turnout.gates.tables
 import turnout.idempotency
 import turnout.monitoring.tables
 import turnout.observations.tables

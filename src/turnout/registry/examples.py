@@ -71,10 +71,6 @@ VERSION: Final[Any] = {
         },
     },
 }
-TRANSITION: Final[Any] = {
-    "to staging": {"value": {"to": "staging", "reason": "passed the offline checks"}},
-    "back to development": {"value": {"to": "development"}},
-}
 MODEL_EDIT: Final[Any] = {
     "hand over": {
         "summary": "Change the owner, keep the rest",

@@ -1,5 +1,5 @@
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sqlalchemy import Row, Select, select, tuple_, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
@@ -15,6 +15,7 @@ from turnout.registry.domain.version import (
     ModelRef,
     VersionDetails,
     VersionNotFound,
+    VersionRecord,
     VersionRef,
     read_version,
 )
@@ -94,6 +95,37 @@ async def details(session: AsyncSession, version_ids: Collection[int]) -> dict[i
     """What is said about these versions, by their ids."""
     query = select(Version.id, Version.details).where(among(Version.id, version_ids))
     return {row.id: row.details for row in await session.execute(query)}
+
+
+async def records(session: AsyncSession, ids: Collection[int]) -> dict[int, VersionRecord]:
+    """All that is known of versions, by id."""
+    query = select(Version, Model.name).join(Model).where(among(Version.id, ids))
+    rows = await session.execute(query.execution_options(populate_existing=True))
+    return {row.id: _record(row, name) for row, name in rows}
+
+
+def _record(row: Version, model: str) -> VersionRecord:
+    return VersionRecord(
+        **{part.name: getattr(row.details, part.name) for part in fields(VersionDetails)},
+        id=row.id,
+        model_id=row.model_id,
+        model=model,
+        version=row.version,
+        stage=row.stage,
+        parent_version=row.parent_version,
+        signature=row.signature,
+        artifact=row.artifact,
+        file_sha256=row.file_sha256,
+        runtime=row.runtime,
+        created_at=row.created_at,
+        created_by=row.created_by,
+    )
+
+
+async def owner(session: AsyncSession, model_id: int) -> str | None:
+    """Who owns a model, as it says itself."""
+    row = await session.get(Model, model_id)
+    return row.details.owner if row else None
 
 
 async def version_ids(

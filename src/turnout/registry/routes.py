@@ -8,7 +8,7 @@ from turnout.http import Actor, Calling, Listing, Now, Paging, Session
 from turnout.problems import problems
 from turnout.registry import commands, examples, queries
 from turnout.registry.domain.fields import Label, ModelName, Summary
-from turnout.registry.domain.lifecycle import InvalidTransition, Lifecycle
+from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.semver import SemVer
 from turnout.registry.domain.version import (
     ModelExists,
@@ -28,7 +28,6 @@ from turnout.registry.filters import (
     metric_ranges,
 )
 from turnout.registry.schemas import (
-    Destination,
     ModelPatch,
     ModelView,
     NextVersions,
@@ -270,30 +269,6 @@ async def delete_version(
     """
     found = await _version(session, model, version)
     await commands.delete_version(session, found.id, actor=actor, now=now, reason=reason)
-
-
-@router.post(
-    "/models/{model}/versions/{version}/transitions",
-    summary="Move a version to another stage",
-    responses=problems(VersionNotFound, InvalidTransition),
-)
-async def transition_version(
-    model: Named,
-    version: Versioned,
-    *,
-    body: Annotated[Destination, Body(openapi_examples=examples.TRANSITION)],
-    session: Session,
-    actor: Actor,
-    now: Now,
-) -> VersionWithHistory:
-    """Moves a version along its life: development, staging, production, archived, or rejected.
-
-    Entering production archives the version that was there. The stage is a label: it moves no
-    traffic, which a rollout or a split does. A refusal lists the stages that are allowed.
-    """
-    found = await _version(session, model, version)
-    await commands.transition(session, found.id, body.to, actor=actor, now=now, reason=body.reason)
-    return await _in_full(session, found)
 
 
 async def _version(session: Session, model: str, version: str) -> VersionRef:

@@ -10,7 +10,6 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError, WithJsonSchema
 from pydantic_core import to_jsonable_python
 
-from turnout.quantities import STRICT
 from turnout.registry import examples
 from turnout.registry.domain.fields import Document, Summary
 from turnout.registry.domain.lifecycle import Lifecycle
@@ -92,14 +91,6 @@ class NextVersions:
     minor: str
     patch: str
     prerelease: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
-    __pydantic_config__ = STRICT
-
-    to: Lifecycle
-    reason: Summary | None = None
 
 
 def model_view(row: Model) -> ModelView:

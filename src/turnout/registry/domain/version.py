@@ -1,7 +1,8 @@
 """Models and their versions: what is said of them, and how other slices see them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Annotated
 
 from annotated_types import MaxLen
@@ -150,3 +151,27 @@ class NewVersion(VersionDetails):
     def __post_init__(self) -> None:
         if self.parent_version == self.version:
             raise ValueError("parent_version is the version this one came from, not itself")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRecord(VersionDetails):
+    """All that is known of a version: what gates judge, and what they are sent."""
+
+    id: int
+    model_id: int
+    model: str
+    version: str
+    stage: Lifecycle
+    parent_version: str | None
+    signature: Signature | None
+    artifact: Artifact | None
+    file_sha256: str | None
+    runtime: Runtime
+    created_at: datetime
+    created_by: str
+
+    @property
+    def ref(self) -> VersionRef:
+        return VersionRef(
+            **{part.name: getattr(self, part.name) for part in fields(VersionRef)},
+        )

@@ -1,0 +1,254 @@
+"""Runs slow gates: a benchmark of the version's runtime, Python functions, and webhooks.
+
+Nothing here holds a transaction, and nothing takes longer than the policy allows.
+"""
+
+import asyncio
+import base64
+import contextvars
+import hashlib
+import hmac
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import entry_points
+from typing import Any, Final, Protocol
+from uuid import uuid4
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json, to_jsonable_python
+
+from turnout.gates.domain import slow
+from turnout.gates.domain.judge import slow_gates
+from turnout.gates.domain.policy import EntryPointGate, LatencyGate, SlowGate, WebhookGate
+from turnout.gates.domain.report import Check, Finding
+from turnout.gates.domain.signatures import JsonValue, sample
+from turnout.gates.domain.slow import Broken, NoAnswer, Said, Timed, Unmeasurable
+from turnout.gates.queries import Case
+from turnout.registry.domain.version import VersionRecord, VersionRef
+
+GROUP: Final = "turnout.gates"
+LARGEST_ANSWER: Final = 100_000
+MOST_AT_ONCE: Final = 16
+"""Threads that run entry points; one that hangs keeps its place, for a thread cannot be killed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Inputs of a benchmark, and where they come from, in words."""
+
+    inputs: JsonValue
+    words: str
+
+
+class Bench(Protocol):
+    """Runs a version on a sample, again and again, within a bounded time."""
+
+    async def time(
+        self, version: VersionRef, sample: Sample
+    ) -> Timed | Unmeasurable | NoAnswer | Broken: ...
+
+
+class Answer(Protocol):
+    @property
+    def status(self) -> int: ...
+    @property
+    def body(self) -> bytes: ...
+
+
+class Calls(Protocol):
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        body: bytes,
+        headers: Mapping[str, str],
+        deadline: timedelta,
+        limit: int,
+    ) -> Answer: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runner:
+    bench: Bench
+    calls: Calls | None
+
+    async def run(self, case: Case, inputs: JsonValue) -> tuple[Finding, ...]:
+        """Run all slow gates of a policy: benchmarks first and alone, the others together."""
+        gates = slow_gates(case.policy)
+        found = {}
+        for place, gate in enumerate(gates):
+            if isinstance(gate, LatencyGate):
+                found[place] = await self._latency(gate, case.facts.version, inputs)
+        others = [place for place in range(len(gates)) if place not in found]
+        checks = await asyncio.gather(*(self._custom(gates[place], case) for place in others))
+        found |= dict(zip(others, checks, strict=True))
+        return tuple(Finding(gate=gate, checks=(found[place],)) for place, gate in enumerate(gates))
+
+    async def _latency(self, gate: LatencyGate, version: VersionRecord, given: JsonValue) -> Check:
+        chosen = _sample(gate, version, given)
+        if isinstance(chosen, Sample):
+            return slow.latency(gate, await self.bench.time(version.ref, chosen))
+        return slow.latency(gate, chosen)
+
+    async def _custom(self, gate: SlowGate, case: Case) -> Check:
+        match gate:
+            case EntryPointGate():
+                return slow.custom(gate, await _entry_point(gate, case))
+            case WebhookGate():
+                return slow.custom(gate, await self._webhook(gate, case))
+            case _:
+                raise AssertionError(gate)
+
+    async def _webhook(self, gate: WebhookGate, case: Case) -> Said | Broken:
+        secret = os.environ.get(gate.secret_env) if gate.secret_env else None
+        if gate.secret_env and not secret:
+            return Broken(reason=f"the variable {gate.secret_env} is not set where Turnout runs")
+        if self.calls is None:
+            return Broken(reason="webhooks cannot be called from here")
+        body = to_json(_question(gate.name, case))
+        headers = {"content-type": "application/json", **_signature(body, secret)}
+        try:
+            answer = await self.calls.send(
+                "POST",
+                gate.url,
+                body=body,
+                headers=headers,
+                deadline=gate.timeout,
+                limit=LARGEST_ANSWER,
+            )
+        except Exception as error:  # noqa: BLE001  (whatever keeps it from answering: no pass)
+            return Broken(reason=f"{gate.url} did not answer: {_words(error)}")
+        if answer.status != 200:
+            return Broken(reason=f"{gate.url} answered {answer.status}, not 200")
+        return _read(answer.body, gate.url)
+
+
+_NOT_RUN: Final = {
+    "external": "its caller runs it (runtime external), so it is not run here",
+    "openai": "every call of a chat model costs, so it is not run so often",
+}
+
+
+def _sample(gate: LatencyGate, version: VersionRecord, given: JsonValue) -> Sample | Unmeasurable:
+    if (why := _NOT_RUN.get(version.runtime.kind)) is not None:
+        return Unmeasurable(reason=why)
+    if given is not None:
+        return Sample(inputs=given, words="the inputs of the request")
+    if gate.inputs is not None:
+        return Sample(inputs=gate.inputs, words="the inputs of the policy")
+    if version.signature is None:
+        reason = "it has no signature to make up inputs from: send some, or put them in the policy"
+        return Unmeasurable(reason=reason)
+    made_up = sample(version.signature)
+    if made_up is None:
+        reason = "inputs cannot be made up from its signature: send some"
+        return Unmeasurable(reason=reason)
+    return Sample(inputs=made_up, words="inputs made up from its signature")
+
+
+def _question(name: str, case: Case) -> Mapping[str, Any]:
+    """What a custom gate is told; the record is the version as the registry has it."""
+    return {"gate": name, "to": case.to, "version": to_jsonable_python(case.facts.version)}
+
+
+def _signature(body: bytes, secret: str | None) -> Mapping[str, str]:
+    """Headers of Standard Webhooks (https://www.standardwebhooks.com)."""
+    identity, at = f"gate_{uuid4().hex}", str(int(time.time()))
+    headers = {"webhook-id": identity, "webhook-timestamp": at}
+    if secret is None:
+        return headers
+    key = secret.encode()
+    if secret.startswith("whsec_"):
+        key = base64.b64decode(secret.removeprefix("whsec_"))
+    signed = hmac.new(key, f"{identity}.{at}.".encode() + body, hashlib.sha256).digest()
+    return {**headers, "webhook-signature": f"v1,{base64.b64encode(signed).decode()}"}
+
+
+_answers: Final = TypeAdapter(Said)
+
+
+def _read(answer: bytes | Mapping[str, Any], whose: str) -> Said | Broken:
+    """Take an answer literally: `"passed": "no"` is not false, and not an answer either."""
+    try:
+        if isinstance(answer, bytes):
+            return _answers.validate_json(answer, strict=True)
+        return _answers.validate_python(dict(answer), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        return Broken(
+            reason=f"{whose} did not answer as a gate does, with passed and reason:"
+            f" {f'{where}: ' if where else ''}{first['msg']}"
+        )
+
+
+async def _entry_point(gate: EntryPointGate, case: Case) -> Said | Broken:
+    found = entry_points(group=GROUP, name=gate.name)
+    if not found:
+        return Broken(reason=f"no entry point {gate.name!r} of {GROUP} is installed here")
+    question = _question(gate.name, case)
+
+    def call() -> object:
+        return next(iter(found)).load()(question)
+
+    try:
+        async with asyncio.timeout(gate.timeout.total_seconds()):
+            answer = await _in_a_thread(call, gate.name)
+    except TimeoutError:
+        return Broken(reason=f"no answer within {gate.timeout.total_seconds():g} s")
+    except _TooMany:
+        return Broken(reason=f"{MOST_AT_ONCE} gates are running or hanging already")
+    except Exception as error:  # noqa: BLE001  (somebody else's code: whatever it raises, no pass)
+        return Broken(reason=_words(error))
+    if not isinstance(answer, Mapping):
+        return Broken(reason=f"it returned {type(answer).__name__}, not a mapping with passed")
+    return _read(answer, "it")
+
+
+class _TooMany(Exception):
+    pass
+
+
+_places: Final = threading.BoundedSemaphore(MOST_AT_ONCE)
+
+
+async def _in_a_thread(call: Callable[[], object], name: str) -> object:
+    """Run in a thread that does not keep the process alive when it hangs."""
+    if not _places.acquire(blocking=False):
+        raise _TooMany
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[object] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def settle(result: object, error: BaseException | None) -> None:
+        if answer.done():
+            return
+        if error is None:
+            answer.set_result(result)
+        else:
+            answer.set_exception(error)
+
+    def work() -> None:
+        result: object = None
+        failure: BaseException | None = None
+        try:
+            result = context.run(call)
+        except BaseException as error:  # noqa: BLE001  (SystemExit, too, only says that it failed)
+            failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
+        finally:
+            _places.release()
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=work, name=f"gate {name}", daemon=True).start()
+    return await answer
+
+
+def _words(error: BaseException) -> str:
+    line = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {line[:300]}" if line else type(error).__name__
