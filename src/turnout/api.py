@@ -190,7 +190,7 @@ def create_app(
     )
     app.state.gateway = running
     app.state.feed = feed
-    app.state.gates = Runner(bench=GatewayBench(running), calls=None)
+    app.state.gates = Runner(bench=GatewayBench(running), calls=calls)
     install_problem_handlers(app)
     for router in ROUTERS:
         app.include_router(router, prefix="/api/v1")

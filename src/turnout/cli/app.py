@@ -11,6 +11,7 @@ from turnout.cli import (
     backups,
     events,
     experiments,
+    gates,
     keys,
     operate,
     registry,
@@ -56,6 +57,7 @@ backups.register(app)
 keys.register(app)
 operate.register(app)
 experiments.register(app)
+gates.register(app)
 events.register(app)
 alerts.register(app)
 audit.register(app)

@@ -1,12 +1,14 @@
 from typing import Annotated
 
-from fastapi import Body, Depends, Path, Query, Request
+from fastapi import Body, Depends, Path, Query
 from pydantic_core import to_jsonable_python
 
 from turnout import http
+from turnout.callers import Role, Scoping, needs
 from turnout.db import transaction
 from turnout.errors import Unprocessable
 from turnout.gates import commands, examples, moves, queries
+from turnout.gates.dependencies import Gates
 from turnout.gates.domain.outcome import (
     GATED,
     ApprovalNotFound,
@@ -19,7 +21,6 @@ from turnout.gates.domain.outcome import (
 )
 from turnout.gates.domain.policy import GatePolicy, NewPolicy
 from turnout.gates.moves import Request as Move
-from turnout.gates.runs import Runner
 from turnout.gates.schemas import (
     Approvals,
     ApprovalView,
@@ -46,14 +47,6 @@ Named = Annotated[str, Path(examples=["fraud-detection"])]
 Versioned = Annotated[str, Path(examples=["1.0.0"])]
 Reason = Annotated[Summary | None, Query(description="Why, for the audit log")]
 Shared = Annotated[Resources, Depends(http.resources)]
-
-
-async def runner(request: Request) -> Runner:
-    found: Runner = request.app.state.gates
-    return found
-
-
-Gates = Annotated[Runner, Depends(runner)]
 
 
 @router.post(
@@ -169,6 +162,7 @@ async def show_gate_policy(model: Named, session: Session) -> PolicyView:
     summary="Put gates before a model's stages",
     responses=problems(ModelNotFound),
 )
+@needs(Role.ADMIN)
 async def set_gate_policy(
     model: Named,
     body: Annotated[NewPolicy, Body(openapi_examples=examples.POLICY)],
@@ -193,6 +187,7 @@ async def set_gate_policy(
     summary="Go back to the service's default gates",
     responses=problems(ModelNotFound, NoPolicy),
 )
+@needs(Role.ADMIN)
 async def delete_gate_policy(
     model: Named, *, session: Session, actor: Actor, now: Now, reason: Reason = None
 ) -> None:
@@ -209,6 +204,7 @@ async def delete_gate_policy(
     summary="The service's default gates",
     responses=problems(NoPolicy),
 )
+@needs(Role.VIEWER, scoping=Scoping.OWN)
 async def show_default_gate_policy(session: Session) -> PolicyView:
     """What counts for every model without a policy of its own."""
     row = await queries.policy_row(session, None)
@@ -218,6 +214,7 @@ async def show_default_gate_policy(session: Session) -> PolicyView:
 
 
 @router.put("/gate-policy", summary="Put gates before every model's stages", responses=problems())
+@needs(Role.ADMIN)
 async def set_default_gate_policy(
     body: Annotated[NewPolicy, Body(openapi_examples=examples.POLICY)],
     *,

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from importlib.metadata import entry_points
 from typing import Any, Final, Protocol
 from uuid import uuid4
@@ -28,6 +27,7 @@ from turnout.gates.domain.report import Check, Finding
 from turnout.gates.domain.signatures import JsonValue, sample
 from turnout.gates.domain.slow import Broken, NoAnswer, Said, Timed, Unmeasurable
 from turnout.gates.queries import Case
+from turnout.outgoing import CallFailed, Calls
 from turnout.registry.domain.version import VersionRecord, VersionRef
 
 GROUP: Final = "turnout.gates"
@@ -52,30 +52,10 @@ class Bench(Protocol):
     ) -> Timed | Unmeasurable | NoAnswer | Broken: ...
 
 
-class Answer(Protocol):
-    @property
-    def status(self) -> int: ...
-    @property
-    def body(self) -> bytes: ...
-
-
-class Calls(Protocol):
-    async def send(
-        self,
-        method: str,
-        url: str,
-        *,
-        body: bytes,
-        headers: Mapping[str, str],
-        deadline: timedelta,
-        limit: int,
-    ) -> Answer: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runner:
     bench: Bench
-    calls: Calls | None
+    calls: Calls
 
     async def run(self, case: Case, inputs: JsonValue) -> tuple[Finding, ...]:
         """Run all slow gates of a policy: benchmarks first and alone, the others together."""
@@ -108,8 +88,6 @@ class Runner:
         secret = os.environ.get(gate.secret_env) if gate.secret_env else None
         if gate.secret_env and not secret:
             return Broken(reason=f"the variable {gate.secret_env} is not set where Turnout runs")
-        if self.calls is None:
-            return Broken(reason="webhooks cannot be called from here")
         body = to_json(_question(gate.name, case))
         headers = {"content-type": "application/json", **_signature(body, secret)}
         try:
@@ -121,8 +99,8 @@ class Runner:
                 deadline=gate.timeout,
                 limit=LARGEST_ANSWER,
             )
-        except Exception as error:  # noqa: BLE001  (whatever keeps it from answering: no pass)
-            return Broken(reason=f"{gate.url} did not answer: {_words(error)}")
+        except CallFailed as failure:
+            return Broken(reason=failure.detail)
         if answer.status != 200:
             return Broken(reason=f"{gate.url} answered {answer.status}, not 200")
         return _read(answer.body, gate.url)
@@ -172,12 +150,10 @@ def _signature(body: bytes, secret: str | None) -> Mapping[str, str]:
 _answers: Final = TypeAdapter(Said)
 
 
-def _read(answer: bytes | Mapping[str, Any], whose: str) -> Said | Broken:
+def _read(answer: bytes, whose: str) -> Said | Broken:
     """Take an answer literally: `"passed": "no"` is not false, and not an answer either."""
     try:
-        if isinstance(answer, bytes):
-            return _answers.validate_json(answer, strict=True)
-        return _answers.validate_python(dict(answer), strict=True)
+        return _answers.validate_json(answer, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
@@ -193,8 +169,11 @@ async def _entry_point(gate: EntryPointGate, case: Case) -> Said | Broken:
         return Broken(reason=f"no entry point {gate.name!r} of {GROUP} is installed here")
     question = _question(gate.name, case)
 
-    def call() -> object:
-        return next(iter(found)).load()(question)
+    def call() -> bytes:
+        answer = next(iter(found)).load()(question)
+        if not isinstance(answer, Mapping):
+            raise TypeError(f"it returned {type(answer).__name__}, not a mapping with passed")
+        return to_json(dict(answer), inf_nan_mode="constants")
 
     try:
         async with asyncio.timeout(gate.timeout.total_seconds()):
@@ -205,8 +184,6 @@ async def _entry_point(gate: EntryPointGate, case: Case) -> Said | Broken:
         return Broken(reason=f"{MOST_AT_ONCE} gates are running or hanging already")
     except Exception as error:  # noqa: BLE001  (somebody else's code: whatever it raises, no pass)
         return Broken(reason=_words(error))
-    if not isinstance(answer, Mapping):
-        return Broken(reason=f"it returned {type(answer).__name__}, not a mapping with passed")
     return _read(answer, "it")
 
 
@@ -217,15 +194,15 @@ class _TooMany(Exception):
 _places: Final = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 
-async def _in_a_thread(call: Callable[[], object], name: str) -> object:
+async def _in_a_thread(call: Callable[[], bytes], name: str) -> bytes:
     """Run in a thread that does not keep the process alive when it hangs."""
     if not _places.acquire(blocking=False):
         raise _TooMany
     loop = asyncio.get_running_loop()
-    answer: asyncio.Future[object] = loop.create_future()
+    answer: asyncio.Future[bytes] = loop.create_future()
     context = contextvars.copy_context()
 
-    def settle(result: object, error: BaseException | None) -> None:
+    def settle(result: bytes, error: BaseException | None) -> None:
         if answer.done():
             return
         if error is None:
@@ -234,7 +211,7 @@ async def _in_a_thread(call: Callable[[], object], name: str) -> object:
             answer.set_exception(error)
 
     def work() -> None:
-        result: object = None
+        result = b""
         failure: BaseException | None = None
         try:
             result = context.run(call)

@@ -26,6 +26,7 @@ from turnout.rollouts.tables import (
     RolloutLook,
     RolloutStep,
 )
+from turnout.stats.verdict import Verdict
 from turnout.traffic import queries as traffic
 
 
@@ -50,6 +51,16 @@ async def models_of(session: AsyncSession, rollout_id: UUID) -> list[str]:
         .distinct()
     )
     return [model.name for model in (await registry.models_by_id(session, ids.all())).values()]
+
+
+async def hurried(session: AsyncSession, rollout_id: UUID) -> bool:
+    """Whether a person let it leave a stage before its guardrails had passed."""
+    left = or_(
+        RolloutStep.event == Event.SKIPPED,
+        (RolloutStep.event == Event.ADVANCED) & RolloutStep.verdict.is_distinct_from(Verdict.PASS),
+    )
+    query = select(RolloutStep.step).where(RolloutStep.rollout_id == rollout_id, left)
+    return await session.scalar(query.limit(1)) is not None
 
 
 async def locked(session: AsyncSession, rollout_id: UUID) -> Rollout:

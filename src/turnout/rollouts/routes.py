@@ -1,13 +1,18 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Body, Path, Query
+from fastapi import Body, Depends, Path, Query
 
 from turnout import http
 from turnout.callers import Role, Scoping, needs
-from turnout.http import Actor, Calling, Listing, Now, Paging, Session
+from turnout.db import transaction
+from turnout.gates.dependencies import Gates
+from turnout.gates.domain.outcome import GatesNotPassed
+from turnout.gates.moves import Request, clear
+from turnout.http import Actor, Calling, Listing, Now, Paging, Resources, Session
 from turnout.problems import problems
 from turnout.registry import queries as registry
+from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.version import ModelNotFound, VersionNotFound
 from turnout.rollouts import examples, queries
 from turnout.rollouts.commands.group import launch_group
@@ -35,15 +40,42 @@ Named = Annotated[str, Path(examples=["fraud-detection"])]
 Identified = Annotated[UUID, Path(description="The rollout's `id`")]
 
 
+LaunchBody = Annotated[Launch, Body(openapi_examples=examples.LAUNCH)]
+
+
+async def clear_launch(
+    model: Named,
+    body: LaunchBody,
+    resources: Annotated[Resources, Depends(http.resources)],
+    gates: Gates,
+    actor: Actor,
+) -> None:
+    """Have slow gates run before the transaction of the start is opened."""
+    if not body.promote:
+        return
+    async with transaction(resources.sessions) as session:
+        found = await registry.model(session, model)
+        candidate = await registry.version(session, found.id, body.candidate)
+    asked = Request(version=candidate, to=Lifecycle.PRODUCTION, actor=actor, reason=body.reason)
+    await clear(resources.sessions, gates, asked, clock=resources.clock)
+
+
+Cleared = Annotated[None, Depends(clear_launch)]
+
+
 @router.post(
     "/models/{model}/rollouts",
     status_code=201,
     summary="Start a rollout",
-    responses=problems(ModelNotFound, VersionNotFound, RolloutUnderWay, Quarantined),
+    responses=problems(
+        ModelNotFound, VersionNotFound, RolloutUnderWay, Quarantined, GatesNotPassed
+    ),
 )
 async def start_rollout(
     model: Named,
-    body: Annotated[Launch, Body(openapi_examples=examples.LAUNCH)],
+    body: LaunchBody,
+    *,
+    cleared: Cleared,
     session: Session,
     actor: Actor,
     now: Now,
@@ -59,8 +91,9 @@ async def start_rollout(
     `starts_at` it begins later, with `start_approval` when a person has approved. While another
     rollout of this model is under way it is refused, or, by `on_conflict`, waits for its turn
     (`queue`) or takes the other's place (`supersede`). Refused, too, in a freeze window (unless
-    `override_freeze` is set, with a reason), and for a version that was rolled back before (unless
-    `override_quarantine` is).
+    `override_freeze` is set, with a reason), for a version that was rolled back before (unless
+    `override_quarantine` is), and for one that its gate policy keeps out of production; slow gates
+    are run first, unless they have passed just now.
     """
     return await rollout_view(session, await start(session, model, body, actor=actor, now=now), now)
 

@@ -13,13 +13,16 @@ from turnout.events.domain import EventType
 from turnout.experiments import queries
 from turnout.experiments.domain.machine import Event, Transition
 from turnout.experiments.domain.plan import plan_hash
-from turnout.experiments.domain.state import Progress, Status
+from turnout.experiments.domain.state import Conclusion, Progress, Status
 from turnout.experiments.domain.traffic import variants
 from turnout.experiments.tables import Experiment, ExperimentAnalysis, ExperimentStep
+from turnout.gates import commands as gates
+from turnout.gates.domain.policy import Feat
+from turnout.gates.moves import admit
 from turnout.observations import commands as observations
 from turnout.registry import commands as registry
 from turnout.registry.domain.version import ModelRef
-from turnout.registry.queries import models_by_id
+from turnout.registry.queries import models_by_id, versions_by_id
 from turnout.traffic import commands as traffic
 from turnout.traffic.domain.split import Owner, OwnerKind, Split
 
@@ -29,6 +32,9 @@ NEWS: Final[Mapping[Event, EventType]] = {
     Event.STOPPED: EventType.EXPERIMENT_STOPPED,
 }
 """The steps that others are told of."""
+
+SHOWN: Final = frozenset({Feat.EXPERIMENT})
+"""What a winner has shown, for a gate policy that asks for it."""
 
 
 async def apply(
@@ -147,8 +153,16 @@ async def _move_traffic(session: AsyncSession, change: _Change) -> Split:
 async def _finish(session: AsyncSession, change: _Change) -> None:
     """Let go of the traffic. Nothing leads any more to a treatment that was not promoted."""
     experiment, serves = change.experiment, change.transition.serves
+    transition = change.transition
+    if transition.conclusion is Conclusion.SHIP and transition.winner is not None:
+        won = change.version_ids[transition.winner]
+        where = subject(change.model, experiment)
+        await gates.note_feat(session, won, Feat.EXPERIMENT, where, now=change.now)
     if serves is not None and serves != experiment.plan.control:
-        await registry.enter_production(session, change.version_ids[serves], **change.by)
+        version_id = change.version_ids[serves]
+        winner = (await versions_by_id(session, [version_id]))[version_id]
+        await admit(session, winner, requester=experiment.created_by, promised=SHOWN)
+        await registry.enter_production(session, version_id, **change.by)
     for arm in experiment.plan.treatments:
         if arm.version != serves:
             version_id = change.version_ids[arm.version]

@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.access.commands import audit
 from turnout.events.commands import emit
+from turnout.gates import commands as gates
+from turnout.gates.moves import enter_production
 from turnout.observations import commands as observations
 from turnout.quantities import percent
 from turnout.registry import commands as registry
@@ -19,6 +21,7 @@ from turnout.registry.queries import versions_by_id
 from turnout.rollouts import queries
 from turnout.rollouts.commands import alarm
 from turnout.rollouts.domain.evidence import Evidence, Judgement, Sequences, judge
+from turnout.rollouts.domain.feats import feats
 from turnout.rollouts.domain.news import news
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Plan
@@ -26,6 +29,7 @@ from turnout.rollouts.domain.progress import Progress, exposure, moves_traffic
 from turnout.rollouts.domain.traffic import variants
 from turnout.rollouts.domain.transitions import Situation, Transition
 from turnout.rollouts.tables import FormerPlan, Quarantine, Rollout, RolloutLook, RolloutStep
+from turnout.stats.verdict import Verdict
 from turnout.traffic import commands as traffic
 from turnout.traffic.domain.split import Owner, OwnerKind, Spread
 
@@ -241,8 +245,9 @@ async def _finish(session: AsyncSession, change: _Change, progress: Progress) ->
     rollout = change.rollout
     match progress.phase:
         case Phase.SUCCEEDED:
+            await _note_feats(session, change)
             if rollout.plan.promote:
-                await registry.enter_production(session, rollout.candidate_id, **change.by)
+                await _enter_production(session, change)
             if rollout.restores and change.baseline is not None:
                 await _take_off_the_road(session, change, change.baseline)
         case Phase.ROLLED_BACK:
@@ -250,6 +255,25 @@ async def _finish(session: AsyncSession, change: _Change, progress: Progress) ->
         case Phase.ABORTED:
             await _drop_overrides(session, change, change.candidate)
     await traffic.release(session, rollout.model_id, owner=change.owner, **change.by)
+
+
+async def _note_feats(session: AsyncSession, change: _Change) -> None:
+    """What a person hurried through, or what had nothing beside it, has shown nothing."""
+    rollout = change.rollout
+    judged = change.transition.verdict is Verdict.PASS
+    if not judged or change.baseline is None or await queries.hurried(session, rollout.id):
+        return
+    for feat in sorted(feats(rollout.plan)):
+        await gates.note_feat(session, rollout.candidate_id, feat, change.subject, now=change.now)
+
+
+async def _enter_production(session: AsyncSession, change: _Change) -> None:
+    """A rollback asks no policy: the way back is never barred."""
+    rollout = change.rollout
+    if rollout.restores:
+        await registry.enter_production(session, rollout.candidate_id, **change.by)
+        return
+    await enter_production(session, rollout.candidate_id, requester=rollout.created_by, **change.by)
 
 
 async def _take_off_the_road(session: AsyncSession, change: _Change, version: VersionRef) -> None:

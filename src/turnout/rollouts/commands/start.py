@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.access.commands import audit
+from turnout.gates.moves import admit
 from turnout.observations.domain.prediction import uuid7
 from turnout.registry import queries as registry
 from turnout.registry.approvals import check_deployment
@@ -24,6 +25,7 @@ from turnout.rollouts.commands.refusals import (
 )
 from turnout.rollouts.domain import transitions
 from turnout.rollouts.domain.evidence import Sequences
+from turnout.rollouts.domain.feats import feats
 from turnout.rollouts.domain.orders import Order
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import START_APPROVAL, Launch, OnConflict, Plan
@@ -78,6 +80,7 @@ async def start(
     queues = plan.on_conflict is OnConflict.QUEUE
     if later is not None or (queues and await queries.ahead_of(session, [rollout], now)):
         check_servable(candidate)
+        await _check_gates(session, rollout, candidate)
         reason = launch.reason or f"{plan.strategy} of {candidate.version} asked for"
         scheduled = transitions.schedule(later or now, reason)
         await apply(session, rollout, scheduled, None, actor=actor, now=now)
@@ -110,10 +113,18 @@ async def begin(
         raise CandidateIsBaseline(candidate)
     for version in filter(None, (candidate, baseline)):
         check_servable(version)
+    await _check_gates(session, rollout, candidate)
     rollout.baseline_id = baseline.id if baseline else None
     transition = _first_step(rollout, model, candidate, baseline, now)
     await apply(session, rollout, transition, None, actor=actor, now=now)
     return transition
+
+
+async def _check_gates(session: AsyncSession, rollout: Rollout, candidate: VersionRef) -> None:
+    """What is to end in production must be allowed there, before it gets any traffic."""
+    if rollout.plan.promote:
+        promised = feats(rollout.plan)
+        await admit(session, candidate, requester=rollout.created_by, promised=promised)
 
 
 async def _clear_the_way(
