@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.addresses import Reach, check_url, forbidden, literal
+from turnout.addresses import Reach, check_secure_url, check_url, forbidden, literal
 
 NEVER = [
     pytest.param("169.254.169.254", "link-local", id="the metadata service of most clouds"),
@@ -136,3 +136,27 @@ def test_what_the_standard_library_calls_global_agrees(
     """Where Python says link-local, loopback or multicast, so do we; it knows no less kinds."""
     if address.is_link_local or address.is_loopback or address.is_multicast:
         assert forbidden(address, Reach.PUBLIC)
+
+
+@pytest.mark.parametrize(
+    ("url", "fine"),
+    [
+        ("https://login.example.com/realms/ml", True),
+        ("https://10.0.0.7/keys", True),
+        ("http://127.0.0.1:8080/keys", True),
+        ("http://[::1]:8080", True),
+        ("http://localhost:8080", True),
+        ("http://login.example.com", False),
+        ("http://10.0.0.7/keys", False),
+        ("http://127.0.0.1.example.com", False),
+        ("https://169.254.169.254/keys", False),
+        ("ftp://127.0.0.1/keys", False),
+        ("https://user:password@example.com", False),
+    ],
+)
+def test_what_is_believed_comes_over_tls_or_from_this_machine(url: str, fine: bool) -> None:
+    if fine:
+        assert check_secure_url(url) == url
+    else:
+        with pytest.raises(ValueError, match=r"https|credentials|address"):
+            check_secure_url(url)

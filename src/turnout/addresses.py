@@ -101,6 +101,24 @@ def check_url(url: str, reach: Reach) -> str:
     return url
 
 
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_secure_url(url: str) -> str:
+    """Accept an address whose answers are believed: nobody on the way may have written them."""
+    check_url(url, Reach.PRIVATE)
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise ValueError(f"{url} must begin with https://, unless it is on this machine")
+    return url
+
+
 def _way_out(address: IPAddress) -> str:
     if forbidden(address, Reach.PRIVATE):
         return ""

@@ -2,10 +2,15 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from turnout.addresses import check_secure_url
+
+_ASYMMETRIC: Final = "(RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA)"
+"""With these, whoever can verify a token cannot make one."""
 
 
 class Settings(BaseSettings):
@@ -20,6 +25,15 @@ class Settings(BaseSettings):
     allow_unauthenticated: bool = False
     allow_private_networks: bool = False
     audit_forward_url: str | None = None
+
+    oidc_issuer: Annotated[str, AfterValidator(check_secure_url)] | None = None
+    oidc_audience: str | None = Field(default=None, min_length=1)
+    oidc_keys_url: Annotated[str, AfterValidator(check_secure_url)] | None = None
+    oidc_algorithms: str = Field(
+        default="RS256,ES256,EdDSA", pattern=rf"^{_ASYMMETRIC}(,{_ASYMMETRIC})*$"
+    )
+    oidc_role_claim: str = Field(default="turnout_role", min_length=1)
+    oidc_models_claim: str = Field(default="turnout_models", min_length=1)
 
     tick_seconds: float = Field(default=1.0, gt=0, le=60)
     fold_seconds: float = Field(default=0.5, gt=0, le=60)
@@ -46,6 +60,17 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
+
+    @model_validator(mode="after")
+    def _names_issuer_and_audience(self) -> Self:
+        if (self.oidc_issuer is None) != (self.oidc_audience is None):
+            raise ValueError(
+                "TURNOUT_OIDC_ISSUER and TURNOUT_OIDC_AUDIENCE go together: a token that is not"
+                " meant for this service does not open it"
+            )
+        if self.oidc_keys_url is not None and self.oidc_issuer is None:
+            raise ValueError("TURNOUT_OIDC_KEYS_URL needs TURNOUT_OIDC_ISSUER")
+        return self
 
     @property
     def artifacts_dir(self) -> Path:

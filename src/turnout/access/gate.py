@@ -18,6 +18,7 @@ from turnout.access.domain.credentials import (
     read_key,
 )
 from turnout.access.domain.keys import DEVELOPER
+from turnout.access.issuer import issuer_of
 from turnout.access.keyring import Keyring
 from turnout.callers import Caller, Headers
 from turnout.quantities import Clock
@@ -36,8 +37,9 @@ class ModelsOf(Generic[Identified]):
 
 
 class Gatekeeper:
-    """Admits callers by their credentials; or anybody, as long as no credentials were ever made
-    and only those who may do everything can reach the service (`may_be_open`)."""
+    """Admits callers by their credentials; or anybody, as long as no credentials were ever made,
+    there is no identity provider, and only those who may do everything can reach the service
+    (`may_be_open`)."""
 
     def __init__(
         self,
@@ -52,14 +54,19 @@ class Gatekeeper:
         self._keys = Keyring(engine, sessions, poll=settings.split_poll)
         self._sessions = sessions
         self._clock = clock
-        self._may_be_open = may_be_open
+        self._issuer = issuer_of(settings)
+        self._may_be_open = may_be_open and self._issuer is None
         self._models_of = models_of
 
     async def start(self) -> None:
         await self._keys.start()
+        if self._issuer is not None:
+            await self._issuer.start()
 
     async def stop(self) -> None:
         await self._keys.stop()
+        if self._issuer is not None:
+            await self._issuer.stop()
 
     @property
     def open(self) -> bool:
@@ -71,16 +78,23 @@ class Gatekeeper:
         self._keys.outdated = True
 
     async def admit(self, headers: Headers) -> Caller:
-        if self._keys.outdated or not self._keys.loaded:
-            await self._keys.catch_up()
-        if self.open:
-            return DEVELOPER
+        if self._may_be_open:
+            await self._know_keys()
+            if self.open:
+                return DEVELOPER
         text = presented(headers)
         if not text:
-            raise CredentialsMissing
+            raise CredentialsMissing(self._issuer.trust.issuer if self._issuer else None)
         if text.startswith(MARK):
+            await self._know_keys()
             return await self._holder(text)
-        raise CredentialsMalformed(f"an API key begins with {MARK}")
+        if self._issuer is None:
+            raise CredentialsMalformed(f"an API key begins with {MARK}")
+        return await self._issuer.admit(text, self._clock())
+
+    async def _know_keys(self) -> None:
+        if self._keys.outdated or not self._keys.loaded:
+            await self._keys.catch_up()
 
     async def _holder(self, text: str) -> Caller:
         sent = read_key(text)

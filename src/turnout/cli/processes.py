@@ -2,11 +2,10 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from turnout import db, embedded, migrations, telemetry
 from turnout.access import key_queries
+from turnout.addresses import is_loopback
 from turnout.api import create_app
 from turnout.backup.domain import BackupFailed
 from turnout.cli.remote import fail
@@ -112,12 +112,7 @@ def _settings(data_dir: Path | None) -> Settings:
     try:
         settings = Settings() if data_dir is None else Settings(data_dir=data_dir)
     except ValidationError as wrong:
-        raise fail(
-            "; ".join(
-                f"TURNOUT_{'_'.join(map(str, error['loc'])).upper()}: {error['msg']}"
-                for error in wrong.errors()
-            )
-        ) from None
+        raise fail("; ".join(map(_said, wrong.errors()))) from None
     try:
         if settings.database_url is not None:
             db.database_url(settings.database_url.get_secret_value())
@@ -130,13 +125,10 @@ def _settings(data_dir: Path | None) -> Settings:
     return settings
 
 
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _said(error: Mapping[str, Any]) -> str:
+    """What is wrong with a setting, or with several that do not go together."""
+    reason = error["msg"].removeprefix("Value error, ")
+    return f"TURNOUT_{error['loc'][0].upper()}: {reason}" if error["loc"] else reason
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -198,7 +190,7 @@ async def _serve(settings: Settings, listener: socket.socket | None, *, worker: 
             await migrations.upgrade(engine)
         elif worker and await migrations.current(engine) != migrations.head():
             raise CannotStart(NOT_MIGRATED)
-        if listener is not None and _exposed(settings, listener):
+        if listener is not None and _exposed(settings, listener) and not settings.oidc_issuer:
             await _check_authentication(engine, listener)
         async with asyncio.TaskGroup() as tasks:
             if worker:
@@ -211,7 +203,7 @@ async def _serve(settings: Settings, listener: socket.socket | None, *, worker: 
 
 def _exposed(settings: Settings, listener: socket.socket) -> bool:
     """Whether others than this machine's users reach the service without passing a proxy."""
-    return not _loopback(listener.getsockname()[0]) and not settings.allow_unauthenticated
+    return not is_loopback(listener.getsockname()[0]) and not settings.allow_unauthenticated
 
 
 async def _check_authentication(engine: AsyncEngine, listener: socket.socket) -> None:
@@ -227,7 +219,8 @@ async def _check_authentication(engine: AsyncEngine, listener: socket.socket) ->
         raise CannotStart(
             f"refusing to listen on {listener.getsockname()[0]}: there is no API key, so nobody"
             " could be told from anybody. Make one with `turnout keys create --name admin --role"
-            " admin` and start again, or listen on 127.0.0.1. Where an authenticating proxy stands"
+            " admin` and start again, name an identity provider (TURNOUT_OIDC_ISSUER), or listen on"
+            " 127.0.0.1. Where an authenticating proxy stands"
             " in front, TURNOUT_ALLOW_UNAUTHENTICATED=true does without keys"
         )
 

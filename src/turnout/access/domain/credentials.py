@@ -19,10 +19,11 @@ _NOBODY: Final = bytes(32)
 
 
 class CredentialsMissing(Unauthenticated):
-    def __init__(self) -> None:
+    def __init__(self, issuer: str | None) -> None:
+        or_a_token = f", or a token of {issuer} as `Authorization: Bearer`" if issuer else ""
         super().__init__(
             "say who you are: send an API key as `Authorization: Bearer trn_…` or as"
-            " `X-API-Key: trn_…` (`turnout keys create` makes one)"
+            f" `X-API-Key: trn_…` (`turnout keys create` makes one){or_a_token}"
         )
 
 
