@@ -1,13 +1,17 @@
 """Approved chat models: which rules hold, and when they are checked."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from httpx2 import AsyncClient, Response
 
+from tests.conftest import Clock
 from tests.registry.requests import VERSIONS, refused, register
+from turnout.db import Sessions
 from turnout.registry.domain.approval import ApprovedModels, violations
 from turnout.registry.domain.runtime import ExternalRuntime, OpenAIRuntime
+from turnout.rollouts.commands.tick import tick
 
 SERVICE = "registry/approved-models"
 MODEL = "models/fraud-detection/approved-models"
@@ -97,3 +101,31 @@ async def test_they_are_checked_again_before_there_is_traffic(client: AsyncClien
         assert "large is not an approved model" in refused(response, 409)
     away = await client.post("models/fraud-detection/rollouts", json={"candidate": "2.0.0"})
     assert away.status_code == 201, away.text
+
+
+async def test_they_are_checked_when_an_experiment_or_a_scheduled_rollout_begins(
+    client: AsyncClient, joined: Sessions, clock: Clock
+) -> None:
+    assert (await attempt(client)).status_code == 201
+    await register(client, "2.0.0")
+    made = await client.post(
+        "models/fraud-detection/experiments",
+        json={
+            "key": "larger",
+            "control": "2.0.0",
+            "treatments": [{"version": "1.0.0"}],
+            "goal": {"metric": "accuracy", "minimum_detectable_effect": 0.1},
+            "target_sample_size": 1000,
+        },
+    )
+    at = clock() + timedelta(hours=1)
+    body = {"candidate": "1.0.0", "starts_at": at.isoformat()}
+    later = await client.post("models/fraud-detection/rollouts", json=body)
+    await client.put(SERVICE, json={"models": ["small"]})
+
+    answer = await client.post(f"experiments/{made.json()['id']}/start")
+    assert "large is not an approved model" in refused(answer, 409)
+    clock.advance(timedelta(hours=2))
+    await tick(joined, clock=clock, interval=timedelta(seconds=1))
+    view = (await client.get(f"rollouts/{later.json()['id']}")).json()
+    assert view["phase"] == "aborted"

@@ -18,6 +18,8 @@ from turnout.experiments.domain.planner import forecast, settle
 from turnout.experiments.domain.words import about
 from turnout.experiments.past import past
 from turnout.experiments.tables import Experiment
+from turnout.registry.approvals import check_deployment
+from turnout.registry.queries import versions_by_id
 from turnout.traffic import queries as traffic
 from turnout.traffic.domain.split import Owner, OwnerKind, Split, check_owner
 
@@ -99,6 +101,7 @@ async def start(
         raise ExperimentUnderWay(live)
     plan = experiment.plan
     await _check_traffic(session, experiment)
+    await _check_approved(session, experiment)
     target = plan.target_sample_size or await _size(session, experiment, now)
     transition = machine.start(plan, experiment.progress, order, target_sample_size=target, now=now)
     await apply(session, experiment, transition, None, actor=actor, now=now)
@@ -114,6 +117,14 @@ async def _check_traffic(session: AsyncSession, experiment: Experiment) -> None:
     answering = {variant.version for variant in split.serving if variant.weight}
     if experiment.plan.control not in answering:
         raise ControlDoesNotAnswer(experiment.plan, split)
+
+
+async def _check_approved(session: AsyncSession, experiment: Experiment) -> None:
+    """The policy may have become stricter since the versions were registered."""
+    version_ids = (await queries.arms(session, [experiment.id]))[experiment.id]
+    treatments = [version_ids[arm.version] for arm in experiment.plan.treatments]
+    for version in (await versions_by_id(session, treatments)).values():
+        await check_deployment(session, version)
 
 
 async def _size(session: AsyncSession, experiment: Experiment, now: datetime) -> int:

@@ -113,6 +113,7 @@ async def begin(
         raise CandidateIsBaseline(candidate)
     for version in filter(None, (candidate, baseline)):
         check_servable(version)
+    await check_deployment(session, candidate)
     await _check_gates(session, rollout, candidate)
     rollout.baseline_id = baseline.id if baseline else None
     transition = _first_step(rollout, model, candidate, baseline, now)
