@@ -18,6 +18,7 @@ from turnout.access.domain.credentials import (
     read_key,
 )
 from turnout.access.domain.keys import DEVELOPER
+from turnout.access.domain.local import check_local
 from turnout.access.issuer import issuer_of
 from turnout.access.keyring import Keyring
 from turnout.callers import Caller, Headers
@@ -56,6 +57,7 @@ class Gatekeeper:
         self._clock = clock
         self._issuer = issuer_of(settings)
         self._may_be_open = may_be_open and self._issuer is None
+        self._only_local = not settings.allow_unauthenticated
         self._models_of = models_of
 
     async def start(self) -> None:
@@ -81,6 +83,8 @@ class Gatekeeper:
         if self._may_be_open:
             await self._know_keys()
             if self.open:
+                if self._only_local:
+                    check_local(headers)
                 return DEVELOPER
         text = presented(headers)
         if not text:
