@@ -12,6 +12,7 @@ import pytest
 from httpx2 import Client
 
 from tests.journeys.conftest import Service
+from tests.processes import listening
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -105,6 +106,22 @@ def test_the_guide_to_monitoring(service: Service, api: Client, tmp_path: Path):
     assert "error_rate 40.0% over 100 predictions" in printed
     assert "looking into the timeouts" in printed
     assert "did not share the traffic" in printed
+
+
+def test_the_guide_to_security(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """On a service of its own: the first key of the guide closes it."""
+    data_dir, folder = tmp_path / "data", tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.setenv("TURNOUT_DATA_DIR", str(data_dir))
+    monkeypatch.setenv("COLUMNS", "200")
+    with listening("serve", data_dir) as (url, process), Client() as client:
+        printed = follow("docs/guides/security.md", Service(url, data_dir, process), folder)
+        answer = client.get(f"{url}/api/v1/models")
+
+    assert '"role":"admin"' in printed
+    assert "checkout-2" in printed
+    assert re.search(r"checkout \(trn_[0-9a-f]{16}\) is refused from now on", printed)
+    assert answer.status_code == 401
 
 
 PLANS = [
