@@ -12,7 +12,7 @@ from uuid import UUID
 import prometheus_client
 from fastapi import FastAPI, Response
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from fastapi.routing import iter_route_contexts
 from fastapi.staticfiles import StaticFiles
 from pydantic import TypeAdapter
@@ -227,7 +227,9 @@ def _add_operations(app: FastAPI, engine: AsyncEngine, gateway: Gateway) -> None
         """Answers as long as the process serves requests, whatever the database does."""
         return {"status": "alive"}
 
-    @app.get("/readyz", tags=["operation"], summary="Can it serve?")
+    not_ready = {"model": Readiness, "description": "Not ready, and why"}
+
+    @app.get("/readyz", tags=["operation"], summary="Can it serve?", responses={503: not_ready})
     async def show_readiness(response: Response) -> Readiness:
         """Answers 200 when the database is reachable, the migrations are applied and the splits
         are loaded; else 503. Predictions go on by the last known split while it says 503."""
@@ -245,7 +247,7 @@ def _add_operations(app: FastAPI, engine: AsyncEngine, gateway: Gateway) -> None
 
     guarded = http.router("operation")
 
-    @guarded.get("/metrics", summary="Prometheus metrics")
+    @guarded.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
     @needs(Role.VIEWER, scoping=Scoping.OWN)
     async def show_metrics() -> Response:
         """The service's own metrics in the Prometheus text format. Give Prometheus a key with the

@@ -39,7 +39,8 @@ def read_duration(value: object) -> object:
         return value
     text = value.strip().lower()
     if text and not _DURATION.sub("", text):
-        return timedelta(seconds=sum(float(n) * _SECONDS[u] for n, u in _DURATION.findall(text)))
+        seconds = sum(float(n) * _SECONDS[u] for n, u in _DURATION.findall(text))
+        return timedelta(seconds=min(seconds, 2 * _LONGEST.total_seconds()))
     if not text.startswith("p"):
         raise ValueError(
             f"{value!r} is not a duration: write '90s', '30m', '1h', '7d', ISO 8601 or seconds"
@@ -50,6 +51,12 @@ def read_duration(value: object) -> object:
 def check_duration(value: timedelta) -> timedelta:
     if not timedelta() <= value <= _LONGEST:
         raise ValueError(f"a duration lies between 0 and {_LONGEST.days} days")
+    return value
+
+
+def check_moment(value: datetime) -> datetime:
+    if not 1900 <= value.year < 2200:
+        raise ValueError("a time lies in the years from 1900 to 2199")
     return value
 
 
@@ -136,6 +143,10 @@ Duration = Annotated[
         },
     ),
 ]
+
+MOMENT: Final = Reading(check=check_moment, describe={"type": "string", "format": "date-time"})
+Moment = Annotated[datetime, MOMENT]
+"""A time that is still one in every zone, and with any duration added."""
 
 Weight = Annotated[
     int,

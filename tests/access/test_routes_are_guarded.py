@@ -107,6 +107,7 @@ def test_what_keeps_to_a_callers_models_by_itself_is_known() -> None:
     own = {f"{o.method} {o.path}" for o in OPERATIONS if o.scoping is Scoping.OWN}
 
     assert own == {
+        "GET /api/v1/gate-policy",  # what counts for models without one of their own
         "GET /api/v1/me",
         "GET /api/v1/models",
         "GET /metrics",  # of the service, and of no model

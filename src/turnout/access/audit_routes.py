@@ -16,11 +16,12 @@ from turnout.db import Sessions
 from turnout.errors import Unprocessable
 from turnout.http import Listing, Page, Paging, Resources, Session
 from turnout.problems import problems
-from turnout.quantities import Line
+from turnout.quantities import MOMENT, Line
 
 router = http.router("audit")
 NDJSON = "application/x-ndjson"
 
+Aware = Annotated[AwareDatetime, MOMENT]
 Text = Annotated[Line | None, Query(max_length=500)]
 
 
@@ -34,8 +35,8 @@ async def sought(
     model: Annotated[
         Text, Query(description="Only about this model and what belongs to it")
     ] = None,
-    since: Annotated[AwareDatetime | None, Query(description="At this time or later")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Before this time")] = None,
+    since: Annotated[Aware | None, Query(description="At this time or later")] = None,
+    until: Annotated[Aware | None, Query(description="Before this time")] = None,
 ) -> Sought:
     return Sought(actor=actor, action=action, subject=subject, since=since, until=until)
 

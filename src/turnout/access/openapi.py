@@ -6,7 +6,14 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from turnout.callers import need_of
-from turnout.errors import Forbidden, TooManyRequests, Unauthenticated
+from turnout.errors import (
+    Forbidden,
+    Refusal,
+    TooLarge,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+)
 from turnout.http import GuardedRoute
 from turnout.problems import problems
 
@@ -19,11 +26,14 @@ SCHEMES: Final = {
     "api_key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 EITHER: Final = [{name: list[str]()} for name in SCHEMES]
-REFUSALS: Final = {
-    str(status): answer
-    for status, answer in problems(Unauthenticated, Forbidden, TooManyRequests).items()
-    if status != 422
-}
+
+
+def _refusals(*kinds: type[Refusal]) -> dict[str, Any]:
+    return {str(status): how for status, how in problems(*kinds).items() if status != 422}
+
+
+OF_ALL: Final = _refusals(Unauthenticated, Forbidden, TooManyRequests, Unavailable)
+OF_BODIES: Final = _refusals(TooLarge)
 
 
 def describe_access(document: dict[str, Any], app: FastAPI) -> None:
@@ -40,4 +50,5 @@ def describe_access(document: dict[str, Any], app: FastAPI) -> None:
             words = " or ".join(f"`{role}`" for role in roles)
             operation["security"] = EITHER
             operation["description"] = f"{operation.get('description', '')}\n\nRole: {words}."
-            operation["responses"] = REFUSALS | operation["responses"]
+            bodies = OF_BODIES if "requestBody" in operation else {}
+            operation["responses"] = OF_ALL | bodies | operation["responses"]

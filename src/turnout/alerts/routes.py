@@ -37,7 +37,7 @@ class Asked(StrEnum):
     RESOLVED = "resolved"
 
 
-@router.get("/alerts", summary="All alerts")
+@router.get("/alerts", summary="All alerts", responses=problems())
 async def list_alerts(
     session: Session,
     page: Paging,
@@ -162,7 +162,12 @@ async def silence_alert(
     return await _story(session, alert, now)
 
 
-@router.post("/silences", status_code=201, summary="Silence a model or a kind of alert")
+@router.post(
+    "/silences",
+    status_code=201,
+    summary="Silence a model or a kind of alert",
+    responses=problems(),
+)
 async def set_silence(
     body: Annotated[Hush, Body(openapi_examples=examples.HUSH)],
     session: Session,

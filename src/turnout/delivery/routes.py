@@ -24,7 +24,9 @@ from turnout.delivery.schemas import (
 )
 from turnout.errors import Unprocessable
 from turnout.http import Actor, Listing, Now, Page, Paging, Resources, Session, resources
+from turnout.idempotency import AnswerLost
 from turnout.problems import problems
+from turnout.quantities import Line
 
 router = http.router("events")
 
@@ -35,7 +37,7 @@ LARGEST = 2**63 - 1
     "/webhooks",
     status_code=201,
     summary="Have events sent to an address",
-    responses=problems(WrongSecret),
+    responses=problems(WrongSecret, AnswerLost),
 )
 @needs(Role.ADMIN)
 async def create_webhook(
@@ -61,11 +63,11 @@ async def create_webhook(
     return webhook_view(made, secret=True)
 
 
-@router.get("/webhooks", summary="All webhooks")
+@router.get("/webhooks", summary="All webhooks", responses=problems())
 async def list_webhooks(
     session: Session,
     page: Paging,
-    model: Annotated[str | None, Query(description="Only those that hear of this model")] = None,
+    model: Annotated[Line | None, Query(description="Only those that hear of this model")] = None,
 ) -> Listing[WebhookView]:
     """Newest first, without their secrets."""
     rows = await queries.webhooks(session, model=model, before=_number(page), limit=page.limit + 1)

@@ -47,7 +47,7 @@ class Event:
 
 def check_pattern(pattern: str) -> str:
     """Refuse a pattern that no event would ever match."""
-    if not any(fnmatchcase(kind, pattern) for kind in EventType):
+    if len(pattern) > 100 or not any(fnmatchcase(kind, pattern) for kind in EventType):
         raise ValueError(
             f"{pattern!r} matches no event: write a type such as rollout.rolled_back, or a pattern"
             f" such as rollout.* or *; the types are {', '.join(EventType)}"

@@ -13,13 +13,14 @@ from turnout.events.feed import Feed, NoEvents
 from turnout.events.schemas import LoggedEvent, logged
 from turnout.http import Listing, Paging, Session
 from turnout.problems import problems
+from turnout.quantities import Line
 
 router = http.router("events")
 
 LARGEST: Final = 2**63 - 1
 RECONNECT_MS: Final = 1000
 
-Model = Annotated[str | None, Query(description="Only about this model")]
+Model = Annotated[Line | None, Query(description="Only about this model")]
 Types = Annotated[
     tuple[str, ...],
     Query(
@@ -92,7 +93,7 @@ async def follow_events(
         yield ServerSentEvent(id=str(event.position), event=event.type, data=told(event))
 
 
-@router.get("/events/log", summary="What has happened")
+@router.get("/events/log", summary="What has happened", responses=problems())
 async def list_events(
     session: Session, page: Paging, types: Patterns, model: Model = None
 ) -> Listing[LoggedEvent]:

@@ -17,7 +17,9 @@ from turnout.gates.domain.outcome import (
     NoGates,
     NoPolicy,
     NotGated,
+    NotYours,
     Outcome,
+    WithdrawnAlready,
 )
 from turnout.gates.domain.policy import GatePolicy, NewPolicy
 from turnout.gates.moves import Request as Move
@@ -265,7 +267,7 @@ async def list_approvals(model: Named, version: Versioned, session: Session) -> 
 @router.delete(
     "/models/{model}/versions/{version}/approvals/{approval}",
     summary="Withdraw an approval",
-    responses=problems(ApprovalNotFound),
+    responses=problems(ApprovalNotFound, WithdrawnAlready, NotYours),
 )
 async def withdraw_approval(
     model: Named,

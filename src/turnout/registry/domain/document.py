@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from turnout.errors import Conflict, Unprocessable
-from turnout.quantities import STRICT, Text
+from turnout.quantities import STRICT, Moment, Text
 from turnout.registry.domain.alias import AliasName
 from turnout.registry.domain.fields import ModelName, VersionName
 from turnout.registry.domain.lifecycle import Lifecycle
@@ -52,7 +52,7 @@ class MoveEntry:
 
     from_stage: Lifecycle
     to_stage: Lifecycle
-    at: datetime
+    at: Moment
     actor: Text
     reason: Text | None
 
@@ -70,9 +70,9 @@ class VersionEntry(VersionDetails):
     artifact: Artifact | None
     runtime: Runtime
     file_sha256: Sha256 | None
-    created_at: datetime
+    created_at: Moment
     created_by: Text
-    updated_at: datetime
+    updated_at: Moment
     history: tuple[MoveEntry, ...]
 
 
@@ -82,7 +82,7 @@ class StepEntry:
 
     from_version: VersionName | None
     to_version: VersionName | None
-    at: datetime
+    at: Moment
     actor: Text
     reason: Text | None
 
@@ -95,7 +95,7 @@ class AliasEntry:
 
     alias: AliasName
     version: VersionName | None
-    moved_at: datetime | None
+    moved_at: Moment | None
     moved_by: Text | None
     history: tuple[StepEntry, ...]
 
@@ -105,9 +105,9 @@ class ModelEntry(ModelDetails):
     __pydantic_config__ = STRICT
 
     name: ModelName
-    created_at: datetime
+    created_at: Moment
     created_by: Text
-    updated_at: datetime
+    updated_at: Moment
     versions: tuple[VersionEntry, ...]
     aliases: tuple[AliasEntry, ...]
 

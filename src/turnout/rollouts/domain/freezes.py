@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from annotated_types import MaxLen, MinLen
 
-from turnout.quantities import STRICT, Line, Reading, Text
+from turnout.quantities import STRICT, Line, Moment, Reading, Text
 
 ONE_DAY: Final = timedelta(days=1)
 UNNAMED: Final = "freeze window"
@@ -74,8 +74,8 @@ class Once:
 
     __pydantic_config__ = STRICT
 
-    starts: datetime
-    ends: datetime
+    starts: Moment
+    ends: Moment
     reason: Annotated[Line, MaxLen(200)] | None = None
 
     def __post_init__(self) -> None:

@@ -1,7 +1,7 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -9,7 +9,7 @@ from annotated_types import MaxLen, MinLen
 
 from turnout.observations.domain.followed import Followed
 from turnout.observations.domain.guardrails import Guardrail
-from turnout.quantities import BASIS_POINTS, STRICT, Duration, Text, Weight, percent
+from turnout.quantities import BASIS_POINTS, STRICT, Duration, Moment, Text, Weight, percent
 from turnout.registry.domain.fields import VersionName
 from turnout.rollouts.domain.goals import StageGoal
 
@@ -196,7 +196,7 @@ class Launch:
     guardrails: Annotated[tuple[Guardrail, ...], MaxLen(50)] | None = None
     goal: StageGoal | None = None
     promote: bool = True
-    starts_at: datetime | None = None
+    starts_at: Moment | None = None
     start_approval: bool = False
     on_conflict: OnConflict = OnConflict.REJECT
     override_quarantine: bool = False
