@@ -93,3 +93,15 @@ async def providing() -> AsyncIterator[Provider]:
         yield provider
     finally:
         await runner.cleanup()
+
+
+class Seconds:
+    """The clock by which an issuer is asked again."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def advance(self, by: Any) -> None:
+        self.now += by.total_seconds()

@@ -16,7 +16,17 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.access.conftest import make
-from tests.access.issuers import AUDIENCE, EC, KINDS, OTHER, RSA, Provider, providing, public
+from tests.access.issuers import (
+    AUDIENCE,
+    EC,
+    KINDS,
+    OTHER,
+    RSA,
+    Provider,
+    Seconds,
+    providing,
+    public,
+)
 from tests.conftest import Clock
 from turnout import db
 from turnout.access.domain.credentials import CredentialsMalformed
@@ -30,18 +40,6 @@ from turnout.settings import Settings
 
 AT = Clock().now.timestamp()
 PEM = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
-class Seconds:
-    """The clock by which an issuer is asked again."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, by: Any) -> None:
-        self.now += by.total_seconds()
 
 
 @pytest.fixture
