@@ -37,6 +37,10 @@ TEXTS = [
 ]
 
 
+CODE_IN_DATA = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve", "torch"}
+"""What reads models or objects by running what stands in them."""
+
+
 def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -126,3 +130,25 @@ def test_the_changelog_speaks_of_this_version():
 
     assert version is not None
     assert f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def imported(module: ast.Module) -> Iterator[str]:
+    for node in ast.walk(module):
+        match node:
+            case ast.Import():
+                yield from (name.name for name in node.names)
+            case ast.ImportFrom(module=str(name), level=0):
+                yield name
+
+
+def test_nothing_that_is_uploaded_can_be_run_by_reading_it() -> None:
+    modules = [path for path in MODULES if path.is_relative_to(ROOT / "src")]
+    found = {
+        f"{named(path)}: {name}"
+        for path in modules
+        for name in imported(ast.parse(path.read_text()))
+        if name.partition(".")[0] in CODE_IN_DATA
+    }
+
+    assert modules
+    assert not found

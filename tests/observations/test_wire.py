@@ -63,6 +63,12 @@ def rejected(rows: list[RejectedRow]) -> list[tuple[str, int, str]]:
             "Expected bool | int | float | str | null, got array",
             id="a feature that is a list",
         ),
+        pytest.param(
+            '{"prediction_id": "p", "version": "1.0.0", "at": "\\ud800"}',
+            "row",
+            "a text holds one half of a surrogate pair",
+            id="half a character",
+        ),
         pytest.param("[]", "row", "Expected object, got array", id="no object"),
     ],
 )

@@ -186,6 +186,8 @@ def _convert(value: Any, kind: type[Line]) -> Line:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise BadRow(_flaw(error)) from None
+    except UnicodeEncodeError:
+        raise BadRow(Flaw("row", "a text holds one half of a surrogate pair")) from None
 
 
 def _agreed(inside: str | None, beside: str | None) -> str | None:
