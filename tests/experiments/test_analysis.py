@@ -193,7 +193,7 @@ def test_guardrails_compare_with_the_control_and_limit_the_treatment() -> None:
 
 def test_the_guardrails_of_all_treatments_share_the_error_rate() -> None:
     """What is harm where one guardrail is watched may be chance among twenty."""
-    evidence = seen(control=arm(2_500, 2_250, errors=10), treatment=arm(2_500, 2_250, errors=80))
+    evidence = seen(control=arm(2_500, 2_250, errors=10), treatment=arm(2_500, 2_250, errors=63))
     many = tuple(replace(ERRORS, confidence=c / 1_000) for c in range(950, 970))
 
     assert analysed(evidence, of=plan(guardrails=(ERRORS,)))[0].harm

@@ -114,7 +114,7 @@ def won_at_the_second_look() -> Analysis:
             Conclusion.KEEP_CONTROL,
             "Keep 1.0.0, and take 2.0.0 off the road: it fails the guardrail error_rate at most "
             "0.01 above the baseline. Harm shown: 6 % against the baseline's 0.4 %, allowed +1 "
-            "points, at least +3.4 points with 97.5 % confidence, after 2,500 events from 2,500 "
+            "points, at least +4.09 points with 97.5 % confidence, after 2,500 events from 2,500 "
             "units and 2,500 events from 2,500 units. The baseline is the control 1.0.0.",
             id="a guardrail fails",
         ),
@@ -123,7 +123,7 @@ def won_at_the_second_look() -> Analysis:
             Conclusion.KEEP_RUNNING,
             "Keep running: 2.0.0 does better on accuracy, but the guardrail error_rate at most "
             "0.001 above the baseline does not pass yet: not shown to be within the limit: 0 % "
-            "against the baseline's 0 %, allowed +0.1 points, at most +0.182 points with 95 % "
+            "against the baseline's 0 %, allowed +0.1 points, at most +0.364 points with 95 % "
             "confidence, after 2,500 events from 2,500 units and 2,500 events from 2,500 units. "
             "Unless it does within the 5 days that are left, the control stays.",
             id="better, but a guardrail is open",

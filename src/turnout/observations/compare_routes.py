@@ -182,7 +182,7 @@ async def _performance(
 LIVE: Final = tuple(
     part.name
     for part in fields(VersionPerformance)
-    if part.name not in {"version", "predictions", "errors", "labelled", "classes"}
+    if part.name not in {"version", "predictions", "errors", "labelled", "classes", "outcomes"}
 )
 
 
