@@ -23,6 +23,8 @@ COLOURS: Final = {
     "failed": "bold red",
     "pass": "green",
     "fail": "red",
+    "error": "bold red",
+    "skipped": "dim",
     "win": "green",
     "harm": "red",
     "concluded": "green",

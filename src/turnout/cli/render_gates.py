@@ -9,19 +9,10 @@ from turnout.cli.render import Json, coloured, table
 def report(model: str, version: str, found: Json) -> RenderableType:
     compared = found["compared_with"]
     beside = f", compared with {compared}" if compared else ""
-    rows = table("", "check", "result", "value", "limit", "why")
+    rows = table("", "result", "check")
     for finding in found["findings"]:
         for check in finding["checks"]:
-            rows.add_row(
-                check["name"],
-                coloured(check["result"]),
-                _figure(check["value"]),
-                _figure(check["limit"]),
-                check["reason"],
-            )
+            why = Text(f"{check['name']}\n") + Text(check["reason"], style="dim")
+            rows.add_row(coloured(check["result"]), why)
     heading = Text(f"{model} {version} to {found['to']}{beside}: ")
     return Group(heading + coloured(found["verdict"]), rows)
-
-
-def _figure(value: float | str | None) -> str:
-    return "" if value is None else value if isinstance(value, str) else f"{value:.4g}"
