@@ -159,7 +159,13 @@ class StrictRequest(Request):
         def refuse(constant: str) -> None:
             raise json.JSONDecodeError(f"{constant} is not JSON", text, text.find(constant))
 
-        return json.loads(text, parse_constant=refuse)
+        try:
+            return json.loads(text, parse_constant=refuse)
+        except json.JSONDecodeError:
+            raise
+        except (RecursionError, ValueError):  # what the framework would answer with 400
+            reason = "nested too deeply, or a number of too many digits"
+            raise json.JSONDecodeError(reason, text, 0) from None
 
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
