@@ -15,6 +15,8 @@ from turnout.registry.domain.fields import ModelName, VersionName
 from turnout.stats.baseline import Baseline
 
 MOST_TREATMENTS: Final = 9
+LEAST: Final = 1e-15
+"""Of figures whose squares and products are to be more than 0, and finite the other way round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,11 +131,13 @@ def _check_source(inquiry: Inquiry) -> None:
 
 def _check_figures(inquiry: Inquiry) -> None:
     value, deviation = inquiry.baseline, inquiry.standard_deviation
-    if deviation is not None and not 0 < deviation < math.inf:
-        raise ValueError("standard_deviation is above 0")
+    if deviation is not None and not LEAST <= deviation <= 1 / LEAST:
+        raise ValueError(
+            f"standard_deviation is above 0 (at least {LEAST:g}, at most {1 / LEAST:g})"
+        )
     measured = _measured(inquiry)
     share = deviation is None and not measured and inquiry.model is None
-    if value is not None and share and not 0 < value < 1:
+    if value is not None and share and not LEAST <= value < 1:
         raise ValueError(
             f"baseline is a share between 0 and 1 (write 0.12 for 12 %), not {value:g}: for a mean"
             f" of measurements state its standard_deviation, too"
