@@ -33,7 +33,11 @@ from turnout.api import create_app
 from turnout.db import Sessions
 from turnout.settings import Settings
 
-hypothesis.settings.register_profile("turnout", deadline=None)  # machines differ, and are busy
+hypothesis.settings.register_profile(
+    "turnout",
+    deadline=None,  # machines differ, and are busy
+    suppress_health_check=(hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much),
+)
 hypothesis.settings.load_profile("turnout")
 
 SERVER = "TURNOUT_TEST_SERVER"

@@ -29,10 +29,11 @@ async def version(
     *,
     model: str = "fraud-detection",
     runtime: Runtime | None = None,
+    now: datetime = NOON,
 ) -> VersionRef:
     """Register a version, and its model with it."""
     new = NewVersion(version=text, runtime=runtime or ExternalRuntime())
-    row = await commands.register_version(session, model, new, actor="ada", now=NOON, reason=None)
+    row = await commands.register_version(session, model, new, actor="ada", now=now, reason=None)
     return (await queries.versions_by_id(session, [row.id]))[row.id]
 
 

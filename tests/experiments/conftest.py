@@ -67,7 +67,7 @@ class Driver:
     async def register(self, *versions: str, model: str = MODEL) -> None:
         async with transaction(self.sessions) as session:
             for version in versions:
-                await factories.version(session, version, model=model)
+                await factories.version(session, version, model=model, now=self.clock())
 
     async def create(self, *, model: str = MODEL, **fields: Any) -> UUID:
         async with transaction(self.sessions) as session:
