@@ -197,4 +197,14 @@ async def test_a_backup_that_fails_says_why_and_is_tried_again(
     async with sessions() as session:
         rows = (await session.scalars(select(BackupRow).order_by(BackupRow.id))).all()
     assert [row.error is None for row in rows] == [False, True]
-    assert "cannot hold a backup" in str(rows[0].error)
+    assert "could not be written" in str(rows[0].error)
+
+
+async def test_a_database_that_is_away_is_not_called_a_full_disk(
+    settings: Settings, clock: Clock, tmp_path: Path
+):
+    nowhere = f"postgresql+asyncpg://nobody@/none?host={tmp_path}"
+
+    with pytest.raises(OSError, match="No such file"):
+        await commands.make(nowhere, settings, tmp_path / "backups" / "all", now=clock())
+    assert not list(tmp_path.glob("backups/*"))  # noqa: ASYNC240

@@ -3,7 +3,8 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version
@@ -15,12 +16,22 @@ from turnout.backup import archive, postgres
 from turnout.backup.archive import DUMP, FILES, Damaged, Manifest, Progress
 from turnout.backup.domain import BackupFailed, named, outlived
 from turnout.backup.postgres import Snapshot
+from turnout.registry.artifacts import location
 from turnout.settings import Settings
 
 
-class NoRoom(BackupFailed):
-    def __init__(self, directory: Path, error: OSError) -> None:
-        super().__init__(f"{directory} cannot hold a backup: {error.strerror or error}")
+class CannotWrite(BackupFailed):
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"the backup could not be written: {error}")
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Trouble with files is told as such; the database's is not taken for it."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotWrite(error) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,17 +55,17 @@ async def make(
     what was written cannot be restored; it is removed then.
     """
     path = target or settings.backup_directory / named(now)
-    try:
+    with _writing():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".turnout-") as scratch:
-            dumped = Path(scratch, DUMP)
-            async with postgres.snapshot(url) as snapshot:
-                told("the database", 0, 0)
-                await postgres.dump(url, snapshot, dumped)
+        scratch = tempfile.TemporaryDirectory(dir=path.parent, prefix=".turnout-")
+    with scratch as name:
+        dumped = Path(name, DUMP)
+        async with postgres.snapshot(url) as snapshot:
+            told("the database", 0, 0)
+            await postgres.dump(url, snapshot, dumped)
+        with _writing():
             manifest, sources = await asyncio.to_thread(_contents, snapshot, dumped, settings, now)
             await asyncio.to_thread(archive.write, path, manifest, sources, told)
-    except OSError as error:
-        raise NoRoom(path.parent, error) from error
     try:
         await verify(path, told=told)
     except BaseException:
@@ -68,7 +79,7 @@ def _contents(
 ) -> tuple[Manifest, Mapping[str, Path]]:
     sources, missing = {DUMP: dumped}, []
     for sha256 in snapshot.files:
-        stored = settings.artifacts_dir / sha256[:2] / sha256
+        stored = location(settings.artifacts_dir, sha256)
         if stored.is_file():
             sources[FILES + sha256] = stored
         else:
@@ -121,7 +132,7 @@ async def restore(
 
 
 def _keep(directory: Path, sha256: str, settings: Settings) -> None:
-    stored = settings.artifacts_dir / sha256[:2] / sha256
+    stored = location(settings.artifacts_dir, sha256)
     stored.parent.mkdir(parents=True, exist_ok=True)
     (directory / sha256).replace(stored)
 
