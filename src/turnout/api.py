@@ -94,10 +94,15 @@ ROUTERS: Final = (
     monitoring,
     webhooks,
 )
+# The operations read their paths so, too: what one of the two could read and the other could not
+# would be let through. `int`, for one, does not take 1.0.
+_UUID: Final = TypeAdapter(UUID)
+_INTEGER: Final = TypeAdapter(int)
+
 MODELS_OF: Final[Mapping[str, ModelsOf[Any]]] = {
-    "rollout_id": ModelsOf(UUID, rollout_queries.models_of),
-    "experiment_id": ModelsOf(UUID, experiment_queries.models_of),
-    "alert_id": ModelsOf(int, alert_queries.models_of),
+    "rollout_id": ModelsOf(_UUID.validate_python, rollout_queries.models_of),
+    "experiment_id": ModelsOf(_UUID.validate_python, experiment_queries.models_of),
+    "alert_id": ModelsOf(_INTEGER.validate_python, alert_queries.models_of),
 }
 """For callers who are confined to some models: which ones the thing in a path belongs to. Things
 that are not listed here are closed to them."""

@@ -9,7 +9,10 @@ from fastapi.routing import iter_route_contexts
 from httpx2 import AsyncClient
 
 from tests.access.conftest import Made
+from tests.factories import NOON
 from turnout import api, db
+from turnout.alerts.commands import fire
+from turnout.alerts.domain import Kind, Severity
 from turnout.api import MODELS_OF, OPEN, create_app
 from turnout.callers import COVERED, Role, Scoping, need_of
 from turnout.http import GuardedRoute
@@ -26,8 +29,8 @@ class Operation(NamedTuple):
     def url(self) -> str:
         """A path where nothing is, for models that nobody has."""
         filled = self.path.replace("{model}", "nobodys-model").replace("{version}", "1.0.0")
-        for name, kind in MODELS_OF.items():
-            nothing = "999" if kind.read is int else "00000000-0000-7000-8000-000000000000"
+        for name in MODELS_OF:
+            nothing = "999" if name == "alert_id" else "00000000-0000-7000-8000-000000000000"
             filled = filled.replace(f"{{{name}}}", nothing)
         return "http://test" + filled.replace("{", "").replace("}", "")
 
@@ -127,6 +130,32 @@ def test_an_open_route_keeps_the_application_from_starting(
     monkeypatch.setattr(api, "ROUTERS", (*api.ROUTERS, forgotten))
     with pytest.raises(TypeError, match="/api/v1/forgotten is open to anybody"):
         next(operations())
+
+
+@pytest.mark.parametrize(
+    "spelling", ["1", "01", "+1", "1_0", "1.0", "%201", "\N{FULLWIDTH DIGIT ONE}"]
+)
+async def test_an_id_belongs_to_its_model_however_it_is_spelt(
+    live_client: AsyncClient, sessions: db.Sessions, holder: Made, spelling: str
+) -> None:
+    async with db.transaction(sessions) as session:
+        for number in range(10):
+            await fire(
+                session,
+                cause=f"cause {number}",
+                kind=Kind.THRESHOLD,
+                severity=Severity.CRITICAL,
+                subject="models/churn-predictor/versions/1.0.0",
+                model="churn-predictor",
+                summary="1.0.0 fails 7 % of the time",
+                data={},
+                now=NOON,
+            )
+    headers = await holder(name="confined", role="viewer", models=["fraud-detection"])
+
+    answer = await live_client.get(f"alerts/{spelling}", headers=headers)
+
+    assert answer.status_code in {403, 422}, answer.text
 
 
 async def test_lists_name_one_model_or_hold_only_a_keys_own(
