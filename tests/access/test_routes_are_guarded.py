@@ -208,6 +208,11 @@ async def test_things_with_an_id_belong_to_their_models(
     assert await status(ids["churn-predictor"]) == 403
     for member in group.json()["rollouts"]:
         assert await status(member["id"]) == 403
+    ended = await live_client.post(
+        "models/fraud-detection/rollback", json={"reason": "mine"}, headers=headers
+    )
+    # It would end the other's rollout as well.
+    assert (ended.status_code, ended.json()["model"]) == (403, "churn-predictor"), ended.text
     refused = await live_client.post(
         "release-groups",
         json={"rollouts": [{"model": name, "candidate": "2.0.0"} for name in ids]},

@@ -3,13 +3,13 @@ from typing import Annotated
 from fastapi import Body, Path
 
 from turnout import http
-from turnout.http import Actor, Listing, Now, Paging, Session
+from turnout.http import Actor, Calling, Listing, Now, Paging, Session
 from turnout.problems import problems
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelNotFound
 from turnout.rollouts import examples, queries
 from turnout.rollouts.commands.freeze import set_freeze_windows
-from turnout.rollouts.commands.restore import NoProvenVersion, restore
+from turnout.rollouts.commands.restore import NoProvenVersion, concerned, restore
 from turnout.rollouts.domain.freezes import FreezeWindows
 from turnout.rollouts.domain.orders import Restoration
 from turnout.rollouts.paging import number
@@ -63,15 +63,19 @@ async def rollback_model(
     model: Named,
     body: Annotated[Restoration, Body(openapi_examples=examples.RESTORATION)],
     session: Session,
+    *,
+    caller: Calling,
     actor: Actor,
     now: Now,
 ) -> RolloutView:
     """Takes the version that answers now off the road, whether or not a rollout is under way.
 
-    A rollout under way is rolled back to its baseline. Otherwise all traffic goes at once to
+    A rollout under way is rolled back to its baseline, and its release group with it: a key that is
+    confined to some models must be for all of the group's. Otherwise all traffic goes at once to
     `to_version`, or, without it, to the version that last succeeded in a rollout and was not
     taken off the road since. What leaves is quarantined. Answers the rollout that did it.
     """
+    caller.check_models(await concerned(session, model))
     return await rollout_view(
         session, await restore(session, model, body, actor=actor, now=now), now
     )

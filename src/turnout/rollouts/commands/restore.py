@@ -77,6 +77,15 @@ async def restore(
     return await _switch(session, model, target, wish.reason, actor=actor, now=now)
 
 
+async def concerned(session: AsyncSession, model_name: str) -> list[str]:
+    """The models that `restore` concerns: all those of a release group under way, which goes back
+    together. This stays so until the transaction ends."""
+    model = await registry.model(session, model_name)
+    await lock(session, model)
+    live = await queries.live(session, model.id)
+    return [model.name] if live is None else await queries.models_of(session, live.id)
+
+
 async def destination(
     session: AsyncSession, model: ModelRef, target: VersionRef | None
 ) -> tuple[VersionRef, VersionRef | None]:
