@@ -44,8 +44,12 @@ class Following:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Wait for the first look, or to learn that there is none to be had now."""
-        self._task = asyncio.create_task(self._keep())
+        """Wait for the first look, or to learn that there is none to be had now.
+
+        Whoever starts it again waits for the same.
+        """
+        if self._task is None:
+            self._task = asyncio.create_task(self._keep())
         with suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
                 await self._tried.wait()

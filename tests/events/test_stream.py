@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import httpx2
 import pytest
@@ -21,6 +22,11 @@ from turnout.events import feed
 from turnout.events.commands import emit
 from turnout.events.domain import EventType
 from turnout.settings import Settings
+
+LISTENING = (
+    "FROM pg_stat_activity WHERE datname = current_database()"
+    " AND query LIKE 'LISTEN%turnout_events%'"
+)
 
 
 @pytest.fixture
@@ -153,12 +159,7 @@ async def test_all_streams_of_a_process_share_one_connection(
 ):
     async with opened(browser) as one, opened(browser) as two, opened(browser) as three:
         async with sessions() as session:
-            listening = await session.scalar(
-                text(
-                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                    " AND query LIKE 'LISTEN%turnout_events%'"
-                )
-            )
+            listening = await session.scalar(text(f"SELECT count(*) {LISTENING}"))
         await happen(sessions, "checkup")
         assert [await stream.ids(1) for stream in (one, two, three)] == [["1"]] * 3
     assert listening == 1
@@ -179,22 +180,33 @@ async def test_a_stop_does_not_wait_for_open_streams(browser: httpx2.AsyncClient
             assert await stream.next() is None
 
 
+@pytest.fixture
+def never_polled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "POLL", timedelta(hours=1))
+
+
 async def test_a_stream_outlives_the_connection_that_listens(
-    browser: httpx2.AsyncClient, sessions: Sessions
+    never_polled: None, browser: httpx2.AsyncClient, sessions: Sessions
 ):
+    """Another one listens in its place; it is not only the poll that goes on."""
     async with opened(browser) as stream:
         await happen(sessions, "one")
         assert await stream.ids(1) == ["1"]
         async with sessions() as session:
-            ended = await session.scalars(
-                text(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND query LIKE 'LISTEN%'"
-                )
-            )
+            ended = await session.scalars(text(f"SELECT pg_terminate_backend(pid) {LISTENING}"))
             assert ended.all() == [True]
+        await until_somebody_listens(sessions)
         await happen(sessions, "two")
         assert await stream.ids(1) == ["2"]
+
+
+async def until_somebody_listens(sessions: Sessions) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            async with sessions() as session:
+                if await session.scalar(text(f"SELECT count(*) {LISTENING}")):
+                    return
+            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(

@@ -7,28 +7,24 @@ database, page by page, as fast as it reads.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from turnout.db import Sessions, lost_connection, sessions, transaction
 from turnout.errors import Unavailable
 from turnout.events import queries
 from turnout.events.commands import number
 from turnout.events.domain import Event
-from turnout.telemetry import log
+from turnout.following import Following
 
 CHANNEL: Final = "turnout_events"
 KEPT: Final = 1000
 PAGE: Final = 200
 POLL: Final = timedelta(seconds=5)
 """How often it is looked for what a lost notification would have told."""
-
-RETRY: Final = timedelta(seconds=1)
-ANSWER_WITHIN: Final = timedelta(seconds=5)
 
 
 class NoEvents(Unavailable):
@@ -40,29 +36,25 @@ class Feed:
     """Starts with the first follower, so that a process without any needs no connection for it."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
         self._sessions: Sessions = sessions(engine)
         self._kept: deque[Event] = deque()
         self._floor = 0
         """Every event above it, up to the newest, is in memory."""
         self._newest: int | None = None
         self._news = asyncio.Event()
-        self._heard = asyncio.Event()
         self._closed = False
-        self._task: asyncio.Task[None] | None = None
+        self._following = Following(
+            engine, what="events", channel=CHANNEL, poll=POLL, look=self._read
+        )
 
     async def position(self, after: int | None) -> int:
         """Where to begin: behind `after`, or with what happens from now on."""
         if self._closed:
             raise NoEvents
-        if self._task is None:
-            self._task = asyncio.create_task(self._keep())
-        try:
-            async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
-                while self._newest is None:
-                    await self._news.wait()
-        except TimeoutError:
-            raise NoEvents from None
+        if self._newest is None:
+            await self._following.start()
+        if self._newest is None:
+            raise NoEvents
         # A position above the newest was given by a database that has been replaced since.
         return self._newest if after is None else min(after, self._newest)
 
@@ -90,9 +82,7 @@ class Feed:
 
     async def stop(self) -> None:
         self.close()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._following.stop()
 
     async def _behind(self, position: int) -> list[Event]:
         if position >= self._floor:
@@ -100,54 +90,19 @@ class Feed:
         async with self._sessions() as session:
             return await queries.events(session, after=position, limit=PAGE)
 
-    async def _keep(self) -> None:
-        while True:
-            try:
-                async with self._listening():
-                    while True:
-                        self._heard.clear()
-                        await self._read()
-                        with suppress(TimeoutError):
-                            async with asyncio.timeout(POLL.total_seconds()):
-                                await self._heard.wait()
-            except Exception as error:  # noqa: BLE001  (whatever it is, followers wait for its end)
-                log.warning(
-                    "events are not followed",
-                    error=repr(error),
-                    exc_info=None if lost_connection(error) else error,
-                )
-            await asyncio.sleep(RETRY.total_seconds())
-
-    async def _read(self) -> None:
-        async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
-            async with transaction(self._sessions) as session:
-                await number(session)
-            async with self._sessions() as session:
-                if self._newest is None:
-                    self._newest = self._floor = await queries.newest(session)
-                    self._wake()
-                while found := await queries.events(session, after=self._newest, limit=PAGE):
-                    self._kept.extend(found)
-                    self._newest = found[-1].position
-                    while len(self._kept) > KEPT:
-                        self._floor = self._kept.popleft().position
-                    self._wake()
-
-    @asynccontextmanager
-    async def _listening(self) -> AsyncIterator[None]:
-        async with self._engine.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            driver: Any = (await connection.get_raw_connection()).driver_connection
-            try:
-                driver.add_termination_listener(self._hear)
-                await driver.add_listener(CHANNEL, self._hear)
-                yield
-            finally:
-                # It must not go back to the pool listening.
-                await connection.invalidate()
-
-    def _hear(self, *_: object) -> None:
-        self._heard.set()
+    async def _read(self, _: AsyncSession, __: Collection[str] | None) -> None:
+        """Whatever was notified, read on; numbering needs a transaction of its own."""
+        async with transaction(self._sessions) as session:
+            await number(session)
+        async with self._sessions() as session:
+            if self._newest is None:
+                self._newest = self._floor = await queries.newest(session)
+            while found := await queries.events(session, after=self._newest, limit=PAGE):
+                self._kept.extend(found)
+                self._newest = found[-1].position
+                while len(self._kept) > KEPT:
+                    self._floor = self._kept.popleft().position
+                self._wake()
 
     def _wake(self) -> None:
         self._news.set()
