@@ -36,8 +36,15 @@ async def app(settings: Settings, engine: AsyncEngine) -> FastAPI:
 
 @pytest.fixture
 async def service(app: FastAPI) -> AsyncIterator[Server]:
+    async with serving(app) as running:
+        yield running
+
+
+@asynccontextmanager
+async def serving(app: FastAPI, port: int = 0) -> AsyncIterator[Server]:
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
         port = listener.getsockname()[1]
         running = Server(
             uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=60)
@@ -59,6 +66,8 @@ async def browser(service: Server) -> AsyncIterator[httpx2.AsyncClient]:
 
 
 class Stream:
+    beginning = ""
+
     def __init__(self, response: httpx2.Response) -> None:
         self._lines = response.aiter_lines()
 
@@ -82,7 +91,9 @@ async def opened(client: httpx2.AsyncClient, **arguments: object) -> AsyncIterat
         assert response.status_code == 200
         assert response.headers["content-type"].startswith("text/event-stream")
         stream = Stream(response)
-        assert await stream.next() == {"": "following", "retry": "1000"}
+        first = await stream.next() or {}
+        stream.beginning = first.pop("id")
+        assert first == {"": "following", "retry": "1000"}
         yield stream
 
 
@@ -130,6 +141,39 @@ async def test_who_comes_back_misses_nothing(
     async with opened(browser, **how) as stream:
         await happen(sessions, "five")
         assert await stream.ids(3) == ["3", "4", "5"]
+
+
+async def test_who_leaves_before_the_first_event_misses_nothing_either(
+    browser: httpx2.AsyncClient, sessions: Sessions
+):
+    await happen(sessions, "before")
+    async with opened(browser) as stream:
+        left = stream.beginning
+    await happen(sessions, "in the meantime")
+    async with opened(browser, headers={"Last-Event-ID": left}) as stream:
+        assert await stream.ids(1) == ["2"]
+
+
+async def test_a_type_of_a_later_release_is_told_like_any_other(
+    browser: httpx2.AsyncClient, sessions: Sessions
+):
+    async with opened(browser) as stream:
+        await happen(sessions, "checkup")
+        async with transaction(sessions) as session:
+            await session.execute(
+                text(
+                    "INSERT INTO event (at, type, subject, model, data)"
+                    " SELECT at, 'rollout.teleported', subject, model, data FROM event"
+                )
+            )
+        await happen(sessions, "checkup")
+        events = [await stream.next() or {} for _ in range(3)]
+
+    assert [event["event"] for event in events] == [
+        "rollout.started",
+        "rollout.teleported",
+        "rollout.started",
+    ]
 
 
 async def test_only_what_was_asked_for_comes(browser: httpx2.AsyncClient, sessions: Sessions):

@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -115,30 +117,39 @@ def follow(
     """Print what happens, one JSON object a line, until interrupted; comes back by itself."""
     query: dict[str, Any] = {"type": kind} if kind else {}
     query |= {} if model is None else {"model": model}
-    while True:
-        with connected(url) as client:
-            wanted = query if after is None else query | {"after": after}
-            after = _read(client, wanted, after)
-        time.sleep(ENDED)
+    query |= {} if after is None else {"after": after}
+    came = False
+    with connected(url) as client:
+        while True:
+            try:
+                for known, told in _read(client, query, again=came):
+                    came, query["after"] = True, known
+                    if told:
+                        typer.echo(json.dumps({"id": known, **json.loads(told)}))
+            except httpx2.TransportError:
+                if not came:  # nobody is there, or the address is wrong
+                    raise
+            time.sleep(ENDED)
 
 
-def _read(client: httpx2.Client, query: Any, after: int | None) -> int | None:
-    """Print events until the stream ends; answers the id of the last one."""
+def _read(client: httpx2.Client, query: Any, *, again: bool) -> Iterator[tuple[int, str]]:
+    """The ids that come until the stream ends, each with its event; the first has none."""
     patient = httpx2.Timeout(30, read=60)  # a comment comes every 15 seconds
     with client.stream("GET", "events", params=query, timeout=patient) as response:
+        if again and response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            return
         if not response.is_success:
             raise fail(json.loads(response.read())["detail"])
-        told = ""
+        known, told = None, ""
         for line in response.iter_lines():
             name, _, value = line.partition(": ")
             if name == "data":
                 told = value
             elif name == "id":
-                after = int(value)
-            elif not line and told:
-                typer.echo(json.dumps({"id": after, **json.loads(told)}))
-                told = ""
-    return after
+                known = int(value)
+            elif not line and known is not None:
+                yield known, told
+                known, told = None, ""
 
 
 def register(app: typer.Typer) -> None:

@@ -63,7 +63,7 @@ class DeliveryView:
     id: UUID
     webhook_id_header: str
     event_id: int
-    type: EventType
+    type: EventType | str
     subject: str
     state: State
     next_attempt_at: datetime | None

@@ -34,12 +34,16 @@ class EventType(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened. `position` is its place in the order in which events are read."""
+    """Something that happened. `position` is its place in the order in which events are read.
+
+    While replicas are updated, an older one reads events of types that it does not know yet, and
+    tells of them all the same.
+    """
 
     id: int
     position: int
     at: datetime
-    type: EventType
+    type: EventType | str
     subject: str
     model: str | None
     data: Mapping[str, Any]

@@ -58,7 +58,7 @@ def _event(row: EventRow) -> Event:
         id=row.id,
         position=row.position or 0,
         at=row.at,
-        type=EventType(row.type),
+        type=row.type,
         subject=row.subject,
         model=row.model,
         data=row.data,

@@ -80,13 +80,15 @@ async def follow_events(
     `Last-Event-ID` names, if that is still kept (`TURNOUT_RETENTION_DAYS`).
 
     Each event has an `id`, its type as `event`, and as `data` the JSON
-    `{"type", "timestamp", "data"}`. A comment comes every 15 seconds while nothing happens. The
+    `{"type", "timestamp", "data"}`. The first thing to come is an `id` without an event, behind
+    which this stream begins. A comment comes every 15 seconds while nothing happens. The
     stream ends when the service stops: come back with the last `id`, as a browser's `EventSource`
     does by itself, and nothing is missed. Try it with `curl -N`; Swagger UI waits for an end.
     """
     feed: Feed = request.app.state.feed
     models = None if model is None else (model,)
-    yield ServerSentEvent(comment="following", retry=RECONNECT_MS)
+    # With an id, so that also who leaves before the first event comes back to where it began.
+    yield ServerSentEvent(comment="following", retry=RECONNECT_MS, id=str(beginning))
     async for event in feed.follow(
         beginning, lambda event: wanted(event.type, event.model, types=types, models=models)
     ):

@@ -14,7 +14,7 @@ class LoggedEvent:
     one; its further fields depend on the type. `id` is what the stream calls so."""
 
     id: int
-    type: EventType
+    type: EventType | str
     timestamp: datetime
     data: Mapping[str, Any]
 

@@ -19,7 +19,7 @@ PAGERDUTY_KEY: Final = 255
 
 Action = Literal["trigger", "acknowledge", "resolve"]
 
-ACTIONS: Final[Mapping[EventType, Action]] = {
+ACTIONS: Final[Mapping[str, Action]] = {
     EventType.ROLLOUT_AWAITING_APPROVAL: "trigger",
     EventType.ROLLOUT_PAUSED: "trigger",
     EventType.ROLLOUT_ROLLED_BACK: "trigger",
@@ -35,7 +35,7 @@ ACTIONS: Final[Mapping[EventType, Action]] = {
 }
 """What an event does to an incident; the others concern nobody on call."""
 
-SEVERITIES: Final = {
+SEVERITIES: Final[Mapping[str, str]] = {
     EventType.ROLLOUT_AWAITING_APPROVAL: "info",
     EventType.ROLLOUT_PAUSED: "warning",
     EventType.ROLLOUT_ROLLED_BACK: "error",
@@ -43,7 +43,7 @@ SEVERITIES: Final = {
     EventType.WEBHOOK_DISABLED: "warning",
     EventType.WEBHOOK_TEST: "info",
 }
-SYMBOLS: Final = {
+SYMBOLS: Final[Mapping[str, str]] = {
     EventType.ROLLOUT_AWAITING_APPROVAL: ":raised_hand:",
     EventType.ROLLOUT_SUCCEEDED: ":white_check_mark:",
     EventType.ROLLOUT_ROLLED_BACK: ":rewind:",
@@ -59,7 +59,7 @@ class Message:
     content_type: str = JSON
 
 
-def sends(form: Format, kind: EventType) -> bool:
+def sends(form: Format, kind: str) -> bool:
     """Whether an event has anything to say in this format."""
     return form is not Format.PAGERDUTY or kind in ACTIONS
 
@@ -128,7 +128,7 @@ def pagerduty(event: Event, routing_key: str, link: str | None) -> dict[str, Any
         return sent
     why = reason(event)
     summary = headline(event) + (f": {why}" if why else "")
-    if event.type is EventType.ALERT_FIRING:
+    if event.type == EventType.ALERT_FIRING:
         summary = headline(event)
     severity = event.data.get("severity")
     body = told(event)
@@ -161,8 +161,6 @@ def _path(event: Event) -> str:
     match kind:
         case "rollouts" | "experiments":
             return f"/api/v1/{kind}/{identity}"
-        case "alerts":
-            return "/api/v1/alerts"
     return f"/api/v1/{event.subject}"
 
 

@@ -120,7 +120,7 @@ class NewWebhook:
 
 def is_for(event: Event, *, events: tuple[str, ...], models: tuple[str, ...] | None) -> bool:
     """Whether a webhook is told of an event. Tests are sent by hand, to one webhook."""
-    return event.type is not EventType.WEBHOOK_TEST and wanted(
+    return event.type != EventType.WEBHOOK_TEST and wanted(
         event.type, event.model, types=events, models=models
     )
 

@@ -47,7 +47,7 @@ class _Said:
         return f"The experiment{self.known(' {}', 'key')} on {self.model}"
 
 
-_SENTENCES: Final[Mapping[EventType, Callable[[_Said], str]]] = {
+_SENTENCES: Final[Mapping[str, Callable[[_Said], str]]] = {
     EventType.VERSION_REGISTERED: lambda say: f"{say.release} was registered",
     EventType.VERSION_TRANSITIONED: lambda say: (
         f"{say.release} is now {say['to'] or say['stage'] or 'in another stage'}"
