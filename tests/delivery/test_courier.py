@@ -174,10 +174,10 @@ async def test_after_the_last_attempt_the_next_event_has_its_turn(
     assert (await states(sessions))[0] is State.FAILED
 
 
-async def test_a_worker_that_dies_after_sending_is_followed_by_one_that_sends_the_same(
+async def test_what_was_sent_and_not_written_down_is_sent_again_under_the_same_id(
     courier: Courier, sessions: Sessions, receiver: Receiver, clock: Clock
 ):
-    """What the killed one leaves is a claim, and something that nobody wrote down."""
+    """So a worker leaves it that is killed in between; no process is killed here."""
     await hook(sessions, receiver)
     await happen(sessions, "rollouts/1")
     await hand_out(sessions, now=clock.now)
@@ -259,6 +259,42 @@ async def test_a_receiver_that_asks_for_quiet_gets_it(
     clock.advance(timedelta(seconds=61))
     await beat(courier)
     assert len(receiver.got) == 3
+
+
+async def test_what_another_format_has_no_word_for_is_not_tried_for_ever(
+    courier: Courier, clock: Clock, sessions: Sessions, receiver: Receiver
+):
+    """On-call is told how a rollout ends, and nothing of its start, which waited until then."""
+    webhook = await hook(sessions, receiver)
+    receiver.answer = lambda _: 500
+    await happen(sessions, "rollouts/1", kind=EventType.ROLLOUT_STARTED)
+    await beat(courier)
+    async with transaction(sessions) as session:
+        changes = {"format": Format.PAGERDUTY, "secret": "0123456789abcdef" * 2}
+        await commands.edit(session, webhook.id, changes, actor="ada", now=clock.now)
+    receiver.answer = lambda _: 202
+    await happen(sessions, "rollouts/1", kind=EventType.ROLLOUT_FAILED)
+    clock.advance(timedelta(minutes=1))
+    await beat(courier)
+
+    assert await states(sessions) == [State.CANCELLED, State.DELIVERED]
+    assert json.loads(receiver.got[1].body)["payload"]["class"] == "rollout.failed"
+
+
+async def test_a_routing_key_never_signs(
+    courier: Courier, clock: Clock, sessions: Sessions, receiver: Receiver
+):
+    clock.now = datetime.now(UTC)
+    webhook = await hook(sessions, receiver, format=Format.PAGERDUTY, secret="no base64!")
+    async with transaction(sessions) as session:
+        changes = {"format": Format.STANDARD}
+        found = await commands.edit(session, webhook.id, changes, actor="ada", now=clock.now)
+    await happen(sessions, "rollouts/1")
+    await beat(courier)
+
+    [got] = receiver.got
+    assert got.headers["webhook-signature"].count("v1,") == 1
+    Verifier(found.secret).verify(got.body, got.headers)
 
 
 @pytest.mark.parametrize(

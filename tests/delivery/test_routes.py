@@ -1,7 +1,10 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from httpx2 import AsyncClient
+
+from tests.conftest import Clock
 
 URL = "http://127.0.0.1:9/hook"
 
@@ -13,13 +16,15 @@ async def made(client: AsyncClient, **given: Any) -> dict[str, Any]:
     return view
 
 
-async def test_a_secret_is_shown_once_and_again_when_it_changes(client: AsyncClient):
+async def test_a_secret_is_shown_once_and_again_when_it_changes(client: AsyncClient, clock: Clock):
     webhook = await made(client)
     path = f"webhooks/{webhook['id']}"
     shown = (await client.get(path)).json()
     listed = (await client.get("webhooks")).json()["items"]
     other = (await client.patch(path, json={"description": "of ops"})).json()
     rotated = (await client.patch(path, json={"secret": None})).json()
+    clock.advance(timedelta(seconds=1))
+    same = (await client.patch(path, json={"format": "standard"})).json()
 
     assert webhook["secret"].startswith("whsec_")
     assert [shown["secret"], listed[0]["secret"], other["secret"]] == [None] * 3
@@ -27,6 +32,7 @@ async def test_a_secret_is_shown_once_and_again_when_it_changes(client: AsyncCli
     assert other["events"] == ["rollout.*"]
     assert rotated["secret"].startswith("whsec_")
     assert rotated["secret"] != webhook["secret"]
+    assert same["secret"] is None
 
 
 async def test_those_that_hear_of_a_model_are_listed(client: AsyncClient):

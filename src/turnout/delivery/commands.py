@@ -59,14 +59,15 @@ async def edit(
     actor: str,
     now: datetime,
 ) -> Webhook:
-    """Change some fields. A new secret signs beside the old one for a day."""
+    """Change some fields. A new secret signs beside the old one for a day, if that signed, too."""
     found = await queries.webhook(session, webhook_id, lock=True)
-    before, active = _noted(found), found.active
+    before, active, form = _noted(found), found.active, found.format
     for name, value in changes.items():
         if name != "secret":
             setattr(found, name, value)
-    if "secret" in changes or found.format.value != before["format"]:
-        found.secret_before, found.rotated_at = found.secret, now
+    if "secret" in changes or found.format is not form:
+        found.secret_before = found.secret if form.signed else None
+        found.rotated_at = now
         found.secret = _secret(changes.get("secret"), found.format)
     if found.active and not active:
         found.since, found.inactive_because = await _present(session), None
@@ -97,7 +98,7 @@ async def remove(session: AsyncSession, webhook_id: UUID, *, actor: str, now: da
 
 async def test(session: AsyncSession, webhook_id: UUID, *, actor: str, now: datetime) -> Delivery:
     """Send a test, the way that everything else is sent."""
-    found = await queries.webhook(session, webhook_id)
+    found = await queries.webhook(session, webhook_id, lock=True)
     if not found.active:
         raise WebhookInactive(webhook_id)
     event_id = await events.emit_now(
@@ -132,7 +133,7 @@ async def redeliver(
     session: AsyncSession, webhook_id: UUID, delivery_id: UUID, *, actor: str, now: datetime
 ) -> Delivery:
     """Begin a new series of attempts, under the same `webhook-id`."""
-    webhook = await queries.webhook(session, webhook_id)
+    webhook = await queries.webhook(session, webhook_id, lock=True)
     found = await queries.delivery(session, webhook_id, delivery_id, lock=True)
     if not webhook.active:
         raise WebhookInactive(webhook_id)

@@ -12,8 +12,8 @@ from standardwebhooks import Webhook as Signer
 from turnout import telemetry
 from turnout.db import Sessions, lost_connection, transaction
 from turnout.delivery.claims import Claim, claim, settle
-from turnout.delivery.domain.attempts import Attempt, State, fate
-from turnout.delivery.domain.formats import Message, message
+from turnout.delivery.domain.attempts import Attempt, Fate, State, fate
+from turnout.delivery.domain.formats import Message, message, sends
 from turnout.delivery.outbox import hand_out
 from turnout.delivery.queries import oldest_waiting
 from turnout.outgoing import CallFailed, Calls
@@ -81,14 +81,7 @@ class Courier:
 
     async def _carry(self, claim: Claim) -> None:
         try:
-            attempt, retry_after = await self._attempt(claim)
-            decided = fate(
-                attempt,
-                claim.number,
-                delays=self._delays,
-                draw=random.random(),  # noqa: S311  (it spreads load and guards nothing)
-                retry_after=retry_after,
-            )
+            attempt, decided = await self._outcome(claim)
             async with transaction(self._sessions) as session:
                 await settle(session, claim, attempt, decided, clock=self._clock)
             outcome = "retried" if decided.state is State.PENDING else decided.state.value
@@ -101,6 +94,21 @@ class Courier:
                 error=repr(error),
                 exc_info=None if lost_connection(error) else error,
             )
+
+    async def _outcome(self, claim: Claim) -> tuple[Attempt, Fate]:
+        kind = claim.event.type
+        if not sends(claim.format, kind):  # it was handed out for the format before
+            at, why = self._clock(), f"the format {claim.format} has nothing to say of {kind}"
+            attempt = Attempt(at=at, duration_ms=0, error=why)
+            return attempt, Fate(state=State.CANCELLED, due_at=at)
+        attempt, retry_after = await self._attempt(claim)
+        return attempt, fate(
+            attempt,
+            claim.number,
+            delays=self._delays,
+            draw=random.random(),  # noqa: S311  (it spreads load and guards nothing)
+            retry_after=retry_after,
+        )
 
     async def _attempt(self, claim: Claim) -> tuple[Attempt, str | None]:
         at, began = self._clock(), time.perf_counter()

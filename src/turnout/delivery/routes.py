@@ -105,7 +105,7 @@ async def edit_webhook(
     if "url" in changes:
         known.calls.check(patch.url)
     row = await commands.edit(session, webhook_id, changes, actor=actor, now=now)
-    return webhook_view(row, secret="secret" in changes or "format" in changes)
+    return webhook_view(row, secret=row.rotated_at == now)
 
 
 @router.delete(

@@ -23,7 +23,8 @@ class State(StrEnum):
     FAILED = "failed"
     """Given up after the last attempt; it can be sent again by hand."""
     CANCELLED = "cancelled"
-    """The webhook was deactivated before it was delivered."""
+    """The webhook was deactivated before it was delivered, or has a format by now that has
+    nothing to say of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
