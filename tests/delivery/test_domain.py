@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -157,3 +158,10 @@ def test_every_event_can_be_told_in_every_format(kind: EventType, form: Format):
     assert sends(form, kind) is (form is not Format.PAGERDUTY or kind in ACTIONS)
     if sends(form, kind):
         assert message(nothing, form, secret="k", public_url=None).body
+
+
+def test_a_link_leads_to_the_alert():
+    fired = replace(event(EventType.ALERT_FIRING, summary="slow"), subject="alerts/7")
+    sent = message(fired, Format.PAGERDUTY, secret="key", public_url=PUBLIC)
+
+    assert json.loads(sent.body)["links"][0]["href"] == f"{PUBLIC}/api/v1/alerts/7"
