@@ -122,8 +122,11 @@ class Gate(Protocol):
     def open(self) -> bool:
         """Whether nobody is asked for credentials: development mode."""
 
-    async def admit(self, headers: Headers) -> Caller:
-        """Raises a refusal for a caller who is not known, or calls too often."""
+    async def admit(self, headers: Headers, *, again: bool = False) -> Caller:
+        """Raises a refusal for a caller who is not known, or calls too often.
+
+        `again` is asked in the middle of a long answer: that is no further call.
+        """
 
     def expect_change(self) -> None:
         """Credentials have changed: ask for them anew before the next caller is admitted."""

@@ -126,6 +126,27 @@ async def test_an_event_comes_as_soon_as_it_is_committed(
     }
 
 
+async def test_a_stream_ends_with_its_key_and_its_events_are_not_counted(
+    browser: httpx2.AsyncClient, sessions: Sessions
+):
+    async def made(**wanted: object) -> tuple[str, dict[str, str]]:
+        answer = await browser.post("api-keys", json=wanted, headers=admin)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["id"], {"X-API-Key": answer.json()["key"]}
+
+    admin: dict[str, str] = {}
+    _, admin = await made(name="admin", role="admin")
+    once = {"per_second": 0.001, "burst": 1}
+    key, headers = await made(name="wallboard", role="viewer", rate_limit=once)
+    async with opened(browser, headers=headers) as stream:
+        await happen(sessions, "checkup", "checkup")
+        assert await stream.ids(2) == ["1", "2"]
+
+        assert (await browser.delete(f"api-keys/{key}", headers=admin)).status_code == 200
+        await happen(sessions, "checkup")
+        assert await stream.next() is None
+
+
 @pytest.mark.parametrize(
     "how",
     [

@@ -79,7 +79,7 @@ class Gatekeeper:
         """Know of a key that this process has made or revoked at the very next request."""
         self._keys.outdated = True
 
-    async def admit(self, headers: Headers) -> Caller:
+    async def admit(self, headers: Headers, *, again: bool = False) -> Caller:
         if self._may_be_open:
             await self._know_keys()
             if self.open:
@@ -91,7 +91,7 @@ class Gatekeeper:
             raise CredentialsMissing(self._issuer.trust.issuer if self._issuer else None)
         if text.startswith(MARK):
             await self._know_keys()
-            return await self._holder(text)
+            return await self._holder(text, again=again)
         if self._issuer is None:
             raise CredentialsMalformed(f"an API key begins with {MARK}")
         return await self._issuer.admit(text, self._clock())
@@ -100,14 +100,14 @@ class Gatekeeper:
         if self._keys.outdated or not self._keys.loaded:
             await self._keys.catch_up()
 
-    async def _holder(self, text: str) -> Caller:
+    async def _holder(self, text: str, *, again: bool) -> Caller:
         sent = read_key(text)
         live = await self._keys.find(sent.id)
         if not proves(sent.secret, live.key.digest if live else None) or live is None:
             raise CredentialsRefused("there is no such API key")
         now = self._clock()
         live.key.check_valid(now)
-        if live.bucket is not None:
+        if live.bucket is not None and not again:
             live.bucket.take(asyncio.get_running_loop().time())
         self._keys.note_use(live, now)
         return live.caller

@@ -6,7 +6,7 @@ from fastapi import Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from turnout import http
-from turnout.errors import Unprocessable
+from turnout.errors import Refusal, Unprocessable
 from turnout.events import queries
 from turnout.events.domain import EventType, check_pattern, told, wanted
 from turnout.events.feed import Feed, NoEvents
@@ -83,15 +83,21 @@ async def follow_events(
     `{"type", "timestamp", "data"}`. The first thing to come is an `id` without an event, behind
     which this stream begins. A comment comes every 15 seconds while nothing happens. The
     stream ends when the service stops: come back with the last `id`, as a browser's `EventSource`
-    does by itself, and nothing is missed. Try it with `curl -N`; Swagger UI waits for an end.
+    does by itself, and nothing is missed. It also ends before the first event after the key was
+    revoked, or the key or token has expired. Try it with `curl -N`; Swagger UI waits for an end.
     """
     feed: Feed = request.app.state.feed
+    gate = (await http.resources(request)).gate
     models = None if model is None else (model,)
     # With an id, so that also who leaves before the first event comes back to where it began.
     yield ServerSentEvent(comment="following", retry=RECONNECT_MS, id=str(beginning))
     async for event in feed.follow(
         beginning, lambda event: wanted(event.type, event.model, types=types, models=models)
     ):
+        try:
+            await gate.admit(request.scope["headers"], again=True)
+        except Refusal:
+            return
         yield ServerSentEvent(id=str(event.position), event=event.type, data=told(event))
 
 
