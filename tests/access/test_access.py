@@ -1,5 +1,6 @@
 """Keys at work: who gets in, what is refused, and what a replica does without its database."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -221,6 +222,25 @@ async def test_every_replica_is_told_of_a_key_and_of_its_revocation(
         await key_commands.revoke_key(session, row.id, actor="test", now=clock.now, reason=None)
     for keyring in replicas:
         await known(keyring, row.id, revoked=True)
+
+
+async def test_a_change_while_the_keys_are_read_is_read_as_well(
+    engine: AsyncEngine, sessions: Sessions
+) -> None:
+    keyring = Keyring(engine, sessions, poll=POLL)
+    async with sessions() as other:
+        await other.execute(text("LOCK TABLE api_key IN ACCESS EXCLUSIVE MODE"))
+        async with db.transaction(sessions) as session:
+            reading = asyncio.create_task(keyring._read(session))
+            await asyncio.sleep(0)  # it has begun, and cannot end before the lock does
+            keyring.expect_change()
+            await other.rollback()
+            await reading
+
+    assert keyring.loaded
+    assert keyring.outdated
+    await keyring.catch_up()
+    assert not keyring.outdated
 
 
 async def test_without_the_database_known_keys_go_on_and_others_are_503(

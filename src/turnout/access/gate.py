@@ -77,7 +77,7 @@ class Gatekeeper:
 
     def expect_change(self) -> None:
         """Know of a key that this process has made or revoked at the very next request."""
-        self._keys.outdated = True
+        self._keys.expect_change()
 
     async def admit(self, headers: Headers, *, again: bool = False) -> Caller:
         if self._may_be_open:

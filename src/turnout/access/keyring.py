@@ -54,7 +54,7 @@ class Keyring:
 
     def __init__(self, engine: AsyncEngine, sessions: db.Sessions, *, poll: timedelta) -> None:
         self.loaded = False
-        self.outdated = False
+        self._changes = self._changes_read = 0
         self._sessions = sessions
         self._keys: dict[str, LiveKey] = {}
         self._state = (0, 0)
@@ -70,6 +70,13 @@ class Keyring:
 
     async def stop(self) -> None:
         await self._following.stop()
+
+    @property
+    def outdated(self) -> bool:
+        return self._changes_read != self._changes
+
+    def expect_change(self) -> None:
+        self._changes += 1
 
     @property
     def empty(self) -> bool:
@@ -122,10 +129,11 @@ class Keyring:
 
     async def _read(self, session: AsyncSession) -> None:
         # Counted first: a change in between is read twice, never missed.
+        changes = self._changes
         state = await key_queries.state(session)
         found = await key_queries.keys(session)
         self._keys = {key.id: self._live(key) for key in found}
-        self._state, self.loaded, self.outdated = state, True, False
+        self._state, self._changes_read, self.loaded = state, changes, True
 
     def _live(self, key: Key) -> LiveKey:
         known = self._keys.get(key.id)
