@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from turnout import idempotency, telemetry
 from turnout.db import lost_connection
-from turnout.errors import Refusal, Unavailable, Unprocessable
+from turnout.errors import Forbidden, Refusal, Unauthenticated, Unavailable, Unprocessable
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -116,6 +116,14 @@ def _errors(found: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 async def _refusal(request: Request, refusal: Exception) -> JSONResponse:
     assert isinstance(refusal, Refusal)
+    if isinstance(refusal, (Unauthenticated, Forbidden)):
+        telemetry.log.info(
+            "refused",
+            method=request.method,
+            path=request.url.path,
+            client=request.client.host if request.client else None,
+            reason=refusal.detail,
+        )
     return refused(refusal)
 
 

@@ -7,6 +7,7 @@ import pytest
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
 from tests.access.conftest import Made, bearer, make
 from tests.conftest import Clock
@@ -151,6 +152,28 @@ async def test_a_key_that_calls_too_often_is_told_when_to_come_again(
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert int(answers[-1].headers["retry-after"]) > 100
     assert answers[-1].headers["ratelimit"].startswith('"key";r=0;t=')
+
+
+async def test_who_is_refused_is_in_the_log_and_no_key_is(
+    live_client: AsyncClient, holder: Made
+) -> None:
+    headers = await holder(name="wallboard", role="viewer")
+    wrong = {"Authorization": f"Bearer {OTHER}"}
+    with capture_logs() as logged:
+        await live_client.get("models", headers=wrong)
+        await live_client.post("models", json={"name": "mine"}, headers=headers)
+        await live_client.get("models/nowhere", headers=headers)
+
+    refused = [one for one in logged if one["event"] == "refused"]
+    assert [(one["method"], one["path"], one["reason"]) for one in refused] == [
+        ("GET", "/api/v1/models", "there is no such API key"),
+        (
+            "POST",
+            "/api/v1/models",
+            "this needs the role operator, and 'wallboard' has the role viewer",
+        ),
+    ]
+    assert "trn_" not in str(logged)
 
 
 async def test_a_name_is_free_again_once_its_key_is_revoked(
