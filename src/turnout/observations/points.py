@@ -8,30 +8,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.observations.domain.figures import Figures
-from turnout.observations.queries import FIGURES, figures
+from turnout.observations.queries import OF_VERSION, figures, sums
 
 _POINTS: Final = text(
-    f"""
-    WITH part AS MATERIALIZED (
-        SELECT *, date_bin(:every, minute, :since) AS starts FROM minute_window
-        WHERE model_id = :model_id AND minute >= :since AND minute < :until AND NOT shadow
-            AND (CAST(:version_id AS int) IS NULL OR version_id = :version_id)
-    ), sketch AS (
-        SELECT version_id, starts, array_agg(bucket ORDER BY bucket) AS buckets,
-            array_agg(n ORDER BY bucket) AS counts
-        FROM (
-            SELECT version_id, starts, bucket, sum(number)::bigint AS n
-            FROM part CROSS JOIN LATERAL unnest(buckets, counts) AS each (bucket, number)
-            GROUP BY version_id, starts, bucket
-        ) AS bucket_count
-        GROUP BY version_id, starts
+    sums(
+        "version_id, starts",
+        f"NOT shadow AND {OF_VERSION}",
+        more=", date_bin(:every, minute, :since) AS starts",
     )
-    SELECT version_id, starts, {FIGURES}, coalesce(min(sketch.buckets), '{{}}') AS buckets,
-        coalesce(min(sketch.counts), '{{}}') AS counts
-    FROM part LEFT JOIN sketch USING (version_id, starts)
-    GROUP BY version_id, starts
-    ORDER BY version_id, starts
-    """  # noqa: S608  (columns of ours)
 )
 
 

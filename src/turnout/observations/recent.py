@@ -79,7 +79,9 @@ _RECENT: Final = text(
                 SELECT array_agg(ARRAY[bucket, number])
                 FROM (
                     SELECT bucket, sum(number)::bigint AS number
-                    FROM latest CROSS JOIN LATERAL unnest(buckets, counts) AS each (bucket, number)
+                    FROM (
+                        SELECT unnest(buckets) AS bucket, unnest(counts) AS number FROM latest
+                    ) AS each
                     GROUP BY bucket
                 ) AS bucket_count
             ) END AS sketch
