@@ -168,7 +168,7 @@ async def test_a_silenced_alert_that_is_acknowledged_is_not_told_again(session: 
         pytest.param({"model": "fraud-detection"}, True, id="its model"),
         pytest.param({"model": "churn-predictor"}, False, id="another model"),
         pytest.param({"kind": Kind.THRESHOLD}, True, id="its kind"),
-        pytest.param({"model": "fraud-detection", "kind": Kind.DRIFT}, False, id="another kind"),
+        pytest.param({"model": "fraud-detection", "kind": Kind.BASELINE}, False, id="another kind"),
     ],
 )
 def test_a_silence_covers_what_it_names(scope: dict[str, Any], covered: bool):

@@ -13,6 +13,7 @@ from turnout.stats.quantile_sketch import QuantileSketch
 from turnout.stats.verdict import Verdict
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "monitoring.md").read_text()
+SOURCES = list((Path(__file__).parents[2] / "src" / "turnout").rglob("*.py"))
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,11 @@ GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "monitoring.md").read_t
 )
 def test_every_word_is_explained(word: str):
     assert f"`{word}`" in GUIDE
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_of_alert_is_fired_by_something(kind: Kind):
+    assert any(f"Kind.{kind.name}" in path.read_text() for path in SOURCES)
 
 
 @pytest.mark.parametrize(("n", "errors"), [(100, 15), (1000, 78)])

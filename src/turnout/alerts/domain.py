@@ -25,7 +25,6 @@ class Kind(StrEnum):
     THRESHOLD = "threshold"
     NO_DATA = "no_data"
     ACTION_FAILED = "action_failed"
-    DRIFT = "drift"
     SAMPLE_RATIO = "sample_ratio"
     BASELINE = "baseline"
     UNWATCHED = "unwatched"
