@@ -174,11 +174,31 @@ async def test_versions_that_never_met_are_not_compared(client: AsyncClient, ses
     assert "did not share the traffic" in compared["recommendation"]
 
 
+async def test_a_plus_sign_in_a_version_need_not_be_encoded(
+    client: AsyncClient, session: AsyncSession
+):
+    for text in ("1.0.0+cpu", "1.0.0+gpu"):
+        await version(session, text)
+    await session.commit()
+    answer = await client.get(
+        f"{MODEL}/performance/comparison?versions=1.0.0+cpu,1.0.0+gpu&metric=accuracy"
+    )
+
+    (contest,) = answer.json()["contests"]
+    assert (contest["against"], contest["version"]) == ("1.0.0+cpu", "1.0.0+gpu")
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [
         pytest.param("/comparison?versions=1.0.0", "2 to 10", id="one version"),
         pytest.param("/comparison?versions=1.0.0,1.0.0", "2 to 10", id="one version twice"),
+        pytest.param("/comparison?versions=1.0.0,v1.0.0", "2 to 10", id="one under two names"),
+        pytest.param(
+            f"/comparison?versions=1.0.0,{','.join(f'{n}.0.0' for n in range(1, 12))}",
+            "2 to 10",
+            id="eleven versions, one of them twice",
+        ),
         pytest.param("/comparison?versions=1.0.0,2.0.0&metric=sales", "direction", id="own"),
         pytest.param("/history?interval=10s", "whole minutes", id="part of a minute"),
         pytest.param("/history?window=7d&interval=1m", "500 points", id="too many points"),

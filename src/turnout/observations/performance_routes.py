@@ -114,12 +114,14 @@ async def compare_performance(
     """
     asked = _metric(metric, direction)
     found = await registry.model(session, model)
-    named = [name for name in (part.strip() for part in versions.split(",")) if name]
+    # A plus sign that was not encoded arrives as a space, which no version has.
+    parts = (part.strip().replace(" ", "+") for part in versions.split(","))
+    named = list(dict.fromkeys(name for name in parts if name))
     ids: dict[int, str] = {}
-    for name in named[: MOST_VERSIONS + 1]:
-        one = await registry.version(session, found.id, name)
-        ids[one.id] = one.version
-    if not 2 <= len(ids) <= MOST_VERSIONS:
+    if len(named) <= MOST_VERSIONS:
+        asked_for = [await registry.version(session, found.id, name) for name in named]
+        ids = {one.id: one.version for one in asked_for}
+    if len(ids) < 2:
         raise Unprocessable(
             f"versions names 2 to {MOST_VERSIONS} different versions, separated by commas, such as"
             f" 1.0.0,2.0.0",
