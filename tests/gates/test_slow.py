@@ -277,6 +277,23 @@ async def test_what_changes_while_gates_run(
     assert (await calling.get(f"{VERSIONS}/2.0.0")).json()["stage"] == "development"
 
 
+async def test_a_dry_run_moves_nothing_though_the_policy_goes_while_gates_run(
+    calling: AsyncClient,
+) -> None:
+    async def lift(request: web.Request) -> web.StreamResponse:
+        assert (await calling.delete(POLICY)).status_code == 204
+        return web.json_response({"passed": True, "reason": "ok"})
+
+    await register(calling, "2.0.0")
+    async with model_servers.serving(lift) as url:
+        gate = {"kind": "webhook", "name": "slow", "url": url}
+        await calling.put(POLICY, json={"staging": {"gates": [gate]}})
+        response = await calling.post(f"{VERSIONS}/2.0.0/gates", json={"to": "staging"})
+
+    assert "the gate policy changed" in refused(response, 409)
+    assert (await calling.get(f"{VERSIONS}/2.0.0")).json()["stage"] == "development"
+
+
 async def test_a_production_that_changes_while_gates_run_is_taken_into_account(
     calling: AsyncClient,
 ) -> None:

@@ -78,6 +78,8 @@ async def _settle(
     case = await _case(session, request)
     by: dict[str, Any] = {"actor": request.actor, "now": now}
     if case is None:
+        if request.dry_run:
+            raise ChangedMeanwhile("the gate policy")
         await registry.transition(session, row.id, request.to, **by, reason=request.reason)
         return None
     _check_unchanged(case, former, ran)
