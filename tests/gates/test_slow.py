@@ -163,8 +163,18 @@ async def test_a_webhook(handler: model_servers.Handler, result: Result, reason:
     assert reason in check.reason
 
 
+KEY = b"a secret of enough bytes"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        pytest.param(f"whsec_{base64.b64encode(KEY).decode()}", id="as the standard writes it"),
+        pytest.param(KEY.decode(), id="any other text"),
+    ],
+)
 async def test_a_webhook_is_signed_as_standard_webhooks_are(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, secret: str
 ) -> None:
     seen: list[tuple[Mapping[str, str], bytes]] = []
 
@@ -172,8 +182,7 @@ async def test_a_webhook_is_signed_as_standard_webhooks_are(
         seen.append((dict(request.headers), await request.read()))
         return web.json_response({"passed": True, "reason": "ok"})
 
-    key = b"a secret of enough bytes"
-    monkeypatch.setenv("REVIEW_GATE_SECRET", f"whsec_{base64.b64encode(key).decode()}")
+    monkeypatch.setenv("REVIEW_GATE_SECRET", secret)
     async with model_servers.serving(handler) as url:
         gate = WebhookGate(name="review", url=url, secret_env="REVIEW_GATE_SECRET")
         assert (await found_by(gate)).result is Result.PASS
@@ -181,7 +190,7 @@ async def test_a_webhook_is_signed_as_standard_webhooks_are(
     headers, body = seen[0]
     said = {name.lower(): value for name, value in headers.items()}
     signed = f"{said['webhook-id']}.{said['webhook-timestamp']}.".encode() + body
-    expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    expected = base64.b64encode(hmac.new(KEY, signed, hashlib.sha256).digest()).decode()
     assert said["webhook-signature"] == f"v1,{expected}"
     question = json.loads(body)
     assert (question["gate"], question["to"]) == ("review", "production")
@@ -192,6 +201,18 @@ async def test_a_secret_that_is_not_there_is_no_pass() -> None:
     gate = WebhookGate(name="review", url="http://127.0.0.1:1", secret_env="NO_SUCH_SECRET")
 
     assert "NO_SUCH_SECRET is not set" in (await found_by(gate)).reason
+
+
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_a", "whsec_ä", "whsec_!!!!"])
+async def test_a_secret_that_cannot_be_read_is_no_pass(
+    monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("REVIEW_GATE_SECRET", secret)
+    gate = WebhookGate(name="x", url="http://127.0.0.1:1", secret_env="REVIEW_GATE_SECRET")
+    check = await found_by(gate)
+
+    assert check.result is Result.ERROR
+    assert check.reason == "the variable REVIEW_GATE_SECRET is not whsec_ and base64"
 
 
 FAST = Timed(latencies=[1.0] * 99 + [500.0], inputs="samples")

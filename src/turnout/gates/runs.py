@@ -4,21 +4,20 @@ Nothing here holds a transaction, and nothing takes longer than the policy allow
 """
 
 import asyncio
-import base64
 import contextvars
-import hashlib
-import hmac
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json, to_jsonable_python
+from standardwebhooks import Webhook as Signer
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from turnout.gates.domain import slow
 from turnout.gates.domain.judge import slow_gates
@@ -89,7 +88,10 @@ class Runner:
         if gate.secret_env and not secret:
             return Broken(reason=f"the variable {gate.secret_env} is not set where Turnout runs")
         body = to_json(_question(gate.name, case))
-        headers = {"content-type": "application/json", **_signature(body, secret)}
+        try:
+            headers = {"content-type": "application/json", **_signature(body, secret)}
+        except (ValueError, EmptyWebhookSecretError):
+            return Broken(reason=f"the variable {gate.secret_env} is not whsec_ and base64")
         try:
             answer = await self.calls.send(
                 "POST",
@@ -136,15 +138,13 @@ def _question(name: str, case: Case) -> Mapping[str, Any]:
 
 def _signature(body: bytes, secret: str | None) -> Mapping[str, str]:
     """Headers of Standard Webhooks (https://www.standardwebhooks.com)."""
-    identity, at = f"gate_{uuid4().hex}", str(int(time.time()))
-    headers = {"webhook-id": identity, "webhook-timestamp": at}
+    identity, at = f"gate_{uuid4().hex}", datetime.now(UTC)
+    headers = {"webhook-id": identity, "webhook-timestamp": str(int(at.timestamp()))}
     if secret is None:
         return headers
-    key = secret.encode()
-    if secret.startswith("whsec_"):
-        key = base64.b64decode(secret.removeprefix("whsec_"))
-    signed = hmac.new(key, f"{identity}.{at}.".encode() + body, hashlib.sha256).digest()
-    return {**headers, "webhook-signature": f"v1,{base64.b64encode(signed).decode()}"}
+    # A secret that is not written as the standard writes them is the key itself.
+    signer = Signer(secret if secret.startswith("whsec_") else secret.encode())
+    return {**headers, "webhook-signature": signer.sign(identity, at, body.decode())}
 
 
 _answers: Final = TypeAdapter(Said)
