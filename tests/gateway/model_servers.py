@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from aiohttp import web
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -29,6 +30,12 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
         yield f"http://{host}:{port}"
     finally:
         await runner.cleanup()
+
+
+UNREADABLE = [
+    pytest.param(b'{"error": "\xff", "outputs": [{"name": "\xff"}]}', id="not UTF-8"),
+    pytest.param(b'{"error": ' + b"[" * 100_000, id="nested too deeply"),
+]
 
 
 def answering(status: int = 200, *, json: object = None, body: bytes | None = None) -> Handler:

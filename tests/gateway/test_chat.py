@@ -175,6 +175,13 @@ async def test_a_provider_in_trouble_is_a_failure_with_a_name(http, handler, kin
         pytest.param(model_servers.hanging, id="hangs"),
         pytest.param((503, {}), id="overloaded"),
         pytest.param(model_servers.answering(body=b"<html>"), id="garbage"),
+        pytest.param(
+            model_servers.answering(body=b'{"choices": [{"message": {"content": "\xff"}}]}'),
+            id="not UTF-8",
+        ),
+        pytest.param(
+            model_servers.answering(500, body=b'{"error": "\xff"}'), id="nor is its error"
+        ),
     ],
 )
 async def test_the_fallback_is_asked_once_when_the_first_model_fails(http, trouble):

@@ -275,6 +275,23 @@ async def test_what_is_no_inference_response_is_garbage(http, reply):
     assert caught.value.kind is Failure.GARBAGE
 
 
+@pytest.mark.parametrize("protocol", ["v2", "json"])
+@pytest.mark.parametrize("body", model_servers.UNREADABLE)
+async def test_an_answer_that_cannot_be_read_is_garbage(http, protocol, body):
+    async with model_servers.serving(model_servers.answering(body=body)) as url:
+        with pytest.raises(RuntimeFailure) as caught:
+            await model(http, HttpRuntime(url=url, protocol=protocol)).predict([1])
+
+    assert caught.value.kind is Failure.GARBAGE
+
+
+@pytest.mark.parametrize("body", model_servers.UNREADABLE)
+async def test_an_input_that_is_refused_in_words_that_cannot_be_read(http, body):
+    async with model_servers.serving(model_servers.answering(400, body=body)) as url:
+        with pytest.raises(InputMismatch, match="refuses this input"):
+            await model(http, HttpRuntime(url=url)).predict([1])
+
+
 @pytest.mark.parametrize("status", [400, 422])
 async def test_an_input_that_the_server_refuses_is_a_mismatch(http, status):
     handler = model_servers.answering(status, json={"error": "4 features expected"})

@@ -6,6 +6,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final, Protocol
 
+import msgspec
+
 from turnout.errors import Unprocessable
 from turnout.observations.domain.prediction import class_text
 
@@ -13,6 +15,9 @@ JsonValue = bool | int | float | str | None | Sequence["JsonValue"] | Mapping[st
 
 LONGEST_CLASS: Final = 100
 """A longer text is an answer in words, not the name of a class."""
+
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding an answer raises: of one that is no JSON, not UTF-8, or nested too deeply."""
 
 ROUNDING: Final = 1e-3
 """By how much probabilities in single or half precision may miss their limits."""

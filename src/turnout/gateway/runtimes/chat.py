@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 from prometheus_client import Counter
 
 from turnout.gateway.runtimes.answers import (
+    UNREADABLE,
     Answer,
     Failure,
     InputMismatch,
@@ -172,7 +173,7 @@ class ChatModel:
     def _read(self, model: str, content: bytes) -> Answer:
         try:
             found = completions.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise RuntimeFailure(Failure.GARBAGE, f"its answer cannot be read: {error}") from None
         choice = found.choices[0]
         text = choice.message.content

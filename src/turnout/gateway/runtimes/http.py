@@ -13,6 +13,7 @@ import msgspec
 from turnout import outgoing
 from turnout.gateway.runtimes import oip
 from turnout.gateway.runtimes.answers import (
+    UNREADABLE,
     Answer,
     Failure,
     InputMismatch,
@@ -207,7 +208,7 @@ def _plain(body: bytes) -> Answer:
         if not isinstance(found, dict) or "prediction" not in found:
             return Answer(prediction=found, label=label_of(found))
         read = msgspec.convert(found, PlainAnswer)
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise RuntimeFailure(Failure.GARBAGE, f"its answer cannot be read: {error}") from None
     return Answer(
         prediction=read.prediction,
@@ -224,7 +225,7 @@ def _said(content: bytes) -> str:
         if isinstance(error, dict) and "message" in error:  # OpenAI's
             error = error["message"]
         text = str(error or errors.detail or "")
-    except msgspec.DecodeError:
+    except UNREADABLE:
         text = content[:1000].decode(errors="replace")
     line = " ".join(text.split())
     return line[:200] or "without a word"

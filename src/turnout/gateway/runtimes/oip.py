@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from turnout.gateway.runtimes.answers import (
+    UNREADABLE,
     Answer,
     Failure,
     InputMismatch,
@@ -87,7 +88,7 @@ def answer(body: bytes, *, lone: bool) -> Answer:
     one the prediction."""
     try:
         outputs = _replies.decode(body).outputs
-    except msgspec.DecodeError as error:
+    except UNREADABLE as error:
         raise RuntimeFailure(Failure.GARBAGE, f"not an inference response: {error}") from None
     scores = next((output for output in outputs if _is_scores(output.name)), None)
     prediction = next((output for output in outputs if output is not scores), scores)
