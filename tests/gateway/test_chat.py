@@ -230,6 +230,18 @@ async def test_a_key_that_is_refused_is_neither_tried_elsewhere_nor_told(http, m
     assert caught.value.kind is Failure.REFUSED
 
 
+@pytest.mark.parametrize("before", range(180, 200, 5))
+async def test_not_even_the_beginning_of_a_key_is_told(http, monkeypatch, before):
+    monkeypatch.setenv("SUPPORT_API_KEY", KEY)
+    error = {"error": {"message": "x" * before + KEY}}
+    server = ChatServer({"large": model_servers.answering(500, json=error)})
+    async with model_servers.serving(server) as url:
+        with pytest.raises(RuntimeFailure, match="status 500") as caught:
+            await model(http, url, token_env="SUPPORT_API_KEY").predict("Hello")
+
+    assert KEY[:3] not in str(caught.value)
+
+
 async def test_a_key_that_is_not_there(http):
     asked = model(http, "http://127.0.0.1:9", token_env="NOWHERE_API_KEY", fallback_model="small")
 

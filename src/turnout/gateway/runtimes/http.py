@@ -103,9 +103,7 @@ class Endpoint:
 
     def refusal(self, reply: Reply) -> InputMismatch | RuntimeFailure:
         """What a status other than 200 means, in words that never hold the token."""
-        said = _said(reply.content)
-        if token := os.environ.get(self._token_env or ""):
-            said = said.replace(token, "…")
+        said = _said(reply.content, token=os.environ.get(self._token_env or ""))
         if reply.status in _INPUT_REFUSED:
             return InputMismatch(f"the model server refuses this input ({reply.status}): {said}")
         if reply.status in _OVERLOADED:
@@ -218,7 +216,9 @@ def _plain(body: bytes) -> Answer:
     )
 
 
-def _said(content: bytes) -> str:
+def _said(content: bytes, *, token: str | None) -> str:
+    """A line of what a server says of its trouble; the token goes before the line is cut, or the
+    cut could leave the beginning of it."""
     try:
         errors = msgspec.json.decode(content, type=Errors)
         error = errors.error
@@ -226,6 +226,8 @@ def _said(content: bytes) -> str:
             error = error["message"]
         text = str(error or errors.detail or "")
     except UNREADABLE:
-        text = content[:1000].decode(errors="replace")
+        text = content[:10_000].decode(errors="replace")
     line = " ".join(text.split())
+    if token:
+        line = line.replace(token, "…")
     return line[:200] or "without a word"
