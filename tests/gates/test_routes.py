@@ -1,3 +1,5 @@
+import base64
+import json
 from typing import Any
 
 import pytest
@@ -176,6 +178,14 @@ async def test_reports_are_listed_page_by_page_newest_first(client: AsyncClient)
     ).json()
 
     assert [row["id"] for row in first["items"] + rest["items"]] == ids[::-1]
+
+
+async def test_a_cursor_of_another_list_is_refused(client: AsyncClient) -> None:
+    await register(client)
+    for position in ([2**40], [-1], ["x"]):
+        cursor = base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+        listed = await client.get(f"{VERSIONS}/1.0.0/gates?cursor={cursor}")
+        assert "not one of this list" in refused(listed, 422)
 
 
 async def test_a_report_never_changes(client: AsyncClient, session: AsyncSession) -> None:

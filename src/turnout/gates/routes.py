@@ -6,7 +6,6 @@ from pydantic_core import to_jsonable_python
 from turnout import http
 from turnout.callers import Role, Scoping, needs
 from turnout.db import transaction
-from turnout.errors import Unprocessable
 from turnout.gates import commands, examples, moves, queries
 from turnout.gates.dependencies import Gates
 from turnout.gates.domain.outcome import (
@@ -42,6 +41,7 @@ from turnout.registry import queries as registry
 from turnout.registry.domain.fields import Summary
 from turnout.registry.domain.lifecycle import InvalidTransition, Lifecycle
 from turnout.registry.domain.version import ModelNotFound, ModelRef, VersionNotFound, VersionRef
+from turnout.registry.filters import after_id
 
 router = http.router("gates")
 
@@ -137,7 +137,7 @@ async def list_gate_reports(
     a rollout started) or `overruled` (it had all the traffic, and the policy had become stricter).
     """
     found = await _version(session, model, version)
-    rows = await queries.reports(session, found.id, limit=page.limit + 1, before=_before(page))
+    rows = await queries.reports(session, found.id, limit=page.limit + 1, before=after_id(page))
     return Listing(
         items=[report_view(row) for row in rows[: page.limit]],
         next_cursor=page.cursor(rows, lambda row: (row.id,)),
@@ -317,16 +317,4 @@ def _refusal(version: VersionRef, row: GateReport) -> GatesNotPassed:
         shown=to_jsonable_python(report_view(row)),
         stage=Lifecycle.REJECTED if rejected else version.stage,
         note=" and is rejected" if rejected else "",
-    )
-
-
-def _before(page: http.Page) -> int | None:
-    match page.after:
-        case None:
-            return None
-        case (int(identity),):
-            return identity
-    raise Unprocessable(
-        "cursor is not one of this list: use `next_cursor` of the page before",
-        field="query.cursor",
     )

@@ -9,7 +9,7 @@ from turnout.registry import aliases, examples, queries
 from turnout.registry.domain.alias import Aim, AliasMoved, AliasName, AliasNotFound
 from turnout.registry.domain.fields import Summary, VersionName
 from turnout.registry.domain.version import ModelNotFound, VersionNotFound
-from turnout.registry.filters import after_alias, after_move
+from turnout.registry.filters import after_alias, after_id
 from turnout.registry.schemas import AliasStep, AliasView, alias_step, alias_view
 
 router = http.router("registry")
@@ -100,7 +100,7 @@ async def show_alias_history(
     """Every move of an alias, newest first: who, when and why. A deleted one keeps its history."""
     found = await queries.model(session, model)
     rows = await queries.alias_moves(
-        session, found.id, alias, limit=page.limit + 1, after=after_move(page)
+        session, found.id, alias, limit=page.limit + 1, after=after_id(page)
     )
     return Listing(
         items=[alias_step(row) for row in rows[: page.limit]],

@@ -98,10 +98,10 @@ def after_alias(page: Page) -> str | None:
     raise ForeignCursor
 
 
-def after_move(page: Page) -> int | None:
+def after_id(page: Page) -> int | None:
     match page.after:
         case None:
             return None
-        case (int(move_id),) if 0 < move_id < 2**31:
-            return move_id
+        case (int(identity),) if 0 < identity < 2**31:
+            return identity
     raise ForeignCursor
