@@ -61,6 +61,7 @@ async def test_a_rollout_of_a_version_that_may_not_go_to_production_does_not_sta
         await driver.start("2.0.0", **CANARY)
 
     assert refusal.value.facts["stage"] == "development"
+    assert "slow gates" not in refusal.value.detail
     assert "not among the version's metrics" in str(refusal.value.facts["report"])
 
 
@@ -107,8 +108,12 @@ async def test_slow_gates_that_never_ran_keep_a_version_out(driver: Driver) -> N
     await driver.start("1.0.0")
     await demand(driver, EntryPointGate(name="anything"))
 
-    with pytest.raises(GatesNotPassed, match="has not been run for this version as it is now"):
+    with pytest.raises(
+        GatesNotPassed, match="has not been run for this version as it is now"
+    ) as no:
         await driver.start("2.0.0", **CANARY)
+
+    assert "by what its slow gates found last; POST …/gates runs them again" in no.value.detail
 
 
 async def test_starting_over_http_runs_the_slow_gates_first(client: AsyncClient) -> None:

@@ -315,6 +315,23 @@ async def test_a_dry_run_moves_nothing_though_the_policy_goes_while_gates_run(
     assert (await calling.get(f"{VERSIONS}/2.0.0")).json()["stage"] == "development"
 
 
+async def test_a_version_that_is_deleted_while_gates_run_cannot_be_rolled_out(
+    calling: AsyncClient,
+) -> None:
+    async def remove(request: web.Request) -> web.StreamResponse:
+        assert (await calling.delete(f"{VERSIONS}/2.0.0")).status_code == 204
+        return web.json_response({"passed": True, "reason": "ok"})
+
+    await register(calling, "2.0.0")
+    async with model_servers.serving(remove) as url:
+        gate = {"kind": "webhook", "name": "slow", "url": url}
+        await calling.put(POLICY, json={"production": {"gates": [gate]}})
+        rollout = {"candidate": "2.0.0", "strategy": "replace"}
+        response = await calling.post("models/fraud-detection/rollouts", json=rollout)
+
+    assert "has been deleted meanwhile" in refused(response, 404)
+
+
 async def test_a_production_that_changes_while_gates_run_is_taken_into_account(
     calling: AsyncClient,
 ) -> None:

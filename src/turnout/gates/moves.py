@@ -19,7 +19,7 @@ from turnout.db import Sessions, transaction
 from turnout.gates import queries
 from turnout.gates.domain.judge import judge, slow_gates
 from turnout.gates.domain.outcome import ChangedMeanwhile, GatesNotPassed, NoGates, Outcome
-from turnout.gates.domain.policy import Feat
+from turnout.gates.domain.policy import Feat, SlowGate
 from turnout.gates.domain.report import Finding, Report, Result
 from turnout.gates.queries import Case
 from turnout.gates.runs import Runner
@@ -130,6 +130,7 @@ async def clear(sessions: Sessions, runner: Runner, request: Request, *, clock: 
         return
     ran = await runner.run(case, request.inputs)
     async with transaction(sessions) as session:
+        await locked_version(session, request.version.id)
         report = judge(case.policy, case.facts, ran)
         by: dict[str, Any] = {"actor": request.actor, "now": clock(), "reason": request.reason}
         await _store(session, case, report, Outcome.ROLLOUT, **by)
@@ -161,8 +162,14 @@ async def admit(
             report,
             shown=to_jsonable_python(report),
             stage=version.stage,
-            note=", so nothing that leads there begins",
+            note=f", so nothing that leads there begins{_as_found(report)}",
         )
+
+
+def _as_found(report: Report) -> str:
+    """Say of slow gates that stand in the way that this is old news, and how to hear it anew."""
+    slow = any(isinstance(one.gate, SlowGate) and not one.passed for one in report.findings)
+    return " (by what its slow gates found last; POST …/gates runs them again)" if slow else ""
 
 
 async def enter_production(
