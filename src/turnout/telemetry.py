@@ -68,6 +68,12 @@ JOB_FAILURES: Final = Counter(
 )
 
 
+def first_line(error: BaseException) -> str:
+    """Name an error in a line, for a log and for those who may not see the traceback."""
+    line = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {line[:300]}" if line else type(error).__name__
+
+
 def configure_logs(settings: Settings) -> None:
     """Write to standard error, as text for people or as JSON for machines."""
     renderer: structlog.types.Processor = (

@@ -53,6 +53,8 @@ def objects(question):
     return {"passed": False, "reason": "no", "value": 1, "limit": 3}
 def raises(question):
     raise KeyError("runs")
+def waits(question):
+    raise TimeoutError("the tracking server is away")
 def exits(question):
     raise SystemExit(0)
 def hangs(question):
@@ -62,7 +64,7 @@ def mumbles(question):
 def lies(question):
     return {"passed": "yes", "reason": "fine"}
 """
-NAMES = ("agrees", "objects", "raises", "exits", "hangs", "mumbles", "lies")
+NAMES = ("agrees", "objects", "raises", "waits", "exits", "hangs", "mumbles", "lies")
 POLICY = "models/fraud-detection/gate-policy"
 PRIVATE = Settings(_env_file=None, allow_private_networks=True)  # type: ignore[call-arg]
 
@@ -104,6 +106,7 @@ async def found_by(gate: Gate) -> Check:
         ("agrees", Result.PASS, "2.0.0 to production"),
         ("objects", Result.FAIL, "no"),
         ("raises", Result.ERROR, "KeyError: 'runs'"),
+        ("waits", Result.ERROR, "TimeoutError: the tracking server is away"),
         ("exits", Result.ERROR, "SystemExit"),
         ("hangs", Result.ERROR, "no answer within 0.1 s"),
         ("mumbles", Result.ERROR, "returned str"),

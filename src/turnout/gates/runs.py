@@ -28,6 +28,7 @@ from turnout.gates.domain.slow import Broken, NoAnswer, Said, Timed, Unmeasurabl
 from turnout.gates.queries import Case
 from turnout.outgoing import CallFailed, Calls
 from turnout.registry.domain.version import VersionRecord, VersionRef
+from turnout.telemetry import first_line
 
 GROUP: Final = "turnout.gates"
 LARGEST_ANSWER: Final = 100_000
@@ -175,15 +176,16 @@ async def _entry_point(gate: EntryPointGate, case: Case) -> Said | Broken:
             raise TypeError(f"it returned {type(answer).__name__}, not a mapping with passed")
         return to_json(dict(answer), inf_nan_mode="constants")
 
+    deadline = asyncio.timeout(gate.timeout.total_seconds())
     try:
-        async with asyncio.timeout(gate.timeout.total_seconds()):
+        async with deadline:
             answer = await _in_a_thread(call, gate.name)
-    except TimeoutError:
-        return Broken(reason=f"no answer within {gate.timeout.total_seconds():g} s")
     except _TooMany:
         return Broken(reason=f"{MOST_AT_ONCE} gates are running or hanging already")
     except Exception as error:  # noqa: BLE001  (somebody else's code: whatever it raises, no pass)
-        return Broken(reason=_words(error))
+        if deadline.expired():
+            return Broken(reason=f"no answer within {gate.timeout.total_seconds():g} s")
+        return Broken(reason=first_line(error))
     return _read(answer, "it")
 
 
@@ -224,8 +226,3 @@ async def _in_a_thread(call: Callable[[], bytes], name: str) -> bytes:
 
     threading.Thread(target=work, name=f"gate {name}", daemon=True).start()
     return await answer
-
-
-def _words(error: BaseException) -> str:
-    line = next(iter(str(error).strip().splitlines()), "")
-    return f"{type(error).__name__}: {line[:300]}" if line else type(error).__name__

@@ -16,11 +16,10 @@ from sqlalchemy.exc import DBAPIError
 
 from turnout import db
 from turnout.db import lost_connection
-from turnout.gateway.runtimes.answers import first_line
 from turnout.observations.commands import record_predictions
 from turnout.observations.domain.prediction import Prediction
 from turnout.quantities import Clock
-from turnout.telemetry import RECORDINGS_BUFFERED, RECORDINGS_SHED, log
+from turnout.telemetry import RECORDINGS_BUFFERED, RECORDINGS_SHED, first_line, log
 
 BATCH_ROWS: Final = 5_000
 WRITE_WITHIN: Final = timedelta(seconds=30)

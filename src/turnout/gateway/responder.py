@@ -18,7 +18,6 @@ from turnout.gateway.runtimes.answers import (
     InputMismatch,
     JsonValue,
     RuntimeFailure,
-    first_line,
 )
 from turnout.gateway.runtimes.pool import RuntimePool
 from turnout.gateway.schemas import PredictRequest
@@ -28,7 +27,7 @@ from turnout.observations.domain.prediction import Prediction, uuid7
 from turnout.quantities import Clock
 from turnout.registry.domain.runtime import ExternalRuntime
 from turnout.registry.domain.version import VersionRef
-from turnout.telemetry import log
+from turnout.telemetry import first_line, log
 from turnout.traffic.domain.assignment import fallback
 from turnout.traffic.domain.overrides import Attribute
 from turnout.traffic.domain.split import Assignment, Reason

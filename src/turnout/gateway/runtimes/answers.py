@@ -78,12 +78,6 @@ class InputMismatch(Unprocessable):
     """The input does not fit what the version takes."""
 
 
-def first_line(error: BaseException) -> str:
-    """Name an error in a line, for a log and for those who may not see the traceback."""
-    line = next(iter(str(error).strip().splitlines()), "")
-    return f"{type(error).__name__}: {line[:300]}" if line else type(error).__name__
-
-
 def label_of(prediction: object) -> str | None:
     """Name the class that a prediction stands for, as labels that are reported later name it."""
     match prediction:

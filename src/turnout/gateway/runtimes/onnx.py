@@ -13,11 +13,11 @@ from turnout.gateway.runtimes.answers import (
     Failure,
     JsonValue,
     RuntimeFailure,
-    first_line,
     timed_out,
 )
 from turnout.gateway.runtimes.tensors import Array, Port, answer_of, dtype_of, feeds
 from turnout.registry.domain.runtime import OnnxRuntime
+from turnout.telemetry import first_line
 
 LOG_NOTHING: Final = 4
 """What goes wrong is raised as well; onnxruntime would write it to standard error besides."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, assert_never
 
 from turnout.errors import Conflict
-from turnout.gateway.runtimes.answers import Failure, Runtime, RuntimeFailure, first_line
+from turnout.gateway.runtimes.answers import Failure, Runtime, RuntimeFailure
 from turnout.gateway.runtimes.chat import ChatModel
 from turnout.gateway.runtimes.http import HttpModel, http_session
 from turnout.gateway.runtimes.onnx import OnnxModel
@@ -16,7 +16,7 @@ from turnout.registry.artifacts import location
 from turnout.registry.domain.runtime import ExternalRuntime, HttpRuntime, OnnxRuntime, OpenAIRuntime
 from turnout.registry.domain.version import VersionRef
 from turnout.settings import Settings
-from turnout.telemetry import log
+from turnout.telemetry import first_line, log
 
 if TYPE_CHECKING:
     import aiohttp
