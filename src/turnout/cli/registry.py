@@ -1,4 +1,4 @@
-"""What is registered: versions side by side, and the whole of it as one document."""
+"""What is registered: versions side by side, and all of them as one document."""
 
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +28,7 @@ def compare(
         render.out.print(comparison(call(client, "GET", f"models/{model}/compare", params=asked)))
 
 
-registry = typer.Typer(help="The whole registry as one document.", no_args_is_help=True)
+registry = typer.Typer(help="Every model, version and alias as one document.", no_args_is_help=True)
 
 
 @registry.command("export")

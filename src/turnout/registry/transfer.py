@@ -1,4 +1,4 @@
-"""The whole registry, out of one database and into another."""
+"""Models with their versions and aliases, out of one database and into another."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, fields

@@ -46,7 +46,7 @@ class ImportReport:
 
 @router.get(
     "/registry/export",
-    summary="The whole registry as one document",
+    summary="Every model, version and alias as one document",
     response_class=StreamingResponse,
     responses={
         200: {
@@ -64,8 +64,9 @@ async def export_registry(
     moment. The same registry always gives the same bytes.
 
     Model files are named by their SHA-256 (`file_sha256`) and do not travel in it: copy the
-    directory `artifacts` of TURNOUT_DATA_DIR, or download and upload them one by one. Splits,
-    rollouts, experiments, observations and the audit log are no part of the registry.
+    directory `artifacts` of TURNOUT_DATA_DIR, or download and upload them one by one. Gate
+    policies, sign-offs, gate reports and rules for chat models are no part of it, nor are splits,
+    rollouts, experiments, observations and the audit log: `turnout backup` is for everything.
     """
     # Into a file first: a reader may be slow, and no transaction may wait for one.
     spool = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  (closed below)
@@ -98,7 +99,7 @@ async def import_registry(
 ) -> ImportReport:
     """Adds every model, version and alias of the document that is not here, with its times, people
     and history as they were; what is here and the same is left alone, so that importing again
-    changes nothing.
+    changes nothing. Rules for chat models are not asked here, but before a version gets traffic.
 
     All or nothing: whatever differs from what is here is listed as a conflict, one by one, and
     then nothing is imported. `missing_files` are model files that this replica does not have: copy

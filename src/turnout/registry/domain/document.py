@@ -1,4 +1,5 @@
-"""The registry as one document: what stands in it, and how it goes together with what is here."""
+"""Models with all their versions and aliases as one document, and how it goes together with what
+is here."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -114,7 +115,10 @@ class ModelEntry(ModelDetails):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryDocument:
-    """Everything the registry knows. Files are named by their SHA-256 and are copied apart."""
+    """Models, versions and aliases with their histories; no rules, which belong to an installation.
+
+    Files are named by their SHA-256 and are copied apart.
+    """
 
     __pydantic_config__ = STRICT
 
