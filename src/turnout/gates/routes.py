@@ -71,7 +71,8 @@ async def transition_version(
     not passed, the answer is 409 with the whole report, and the version stays where it is or is
     rejected, as the policy says. Entering production archives the version that was there. The
     stage is a label: it moves no traffic, which a rollout or a split does. A refusal lists the
-    stages that are allowed.
+    stages that are allowed. An `Idempotency-Key` is not heeded: a move that is sent again is
+    refused, because the version is there.
     """
     found = await _outside(resources, model, version)
     asked = Move(version=found, to=body.to, actor=actor, reason=body.reason, inputs=body.inputs)
@@ -103,8 +104,9 @@ async def run_gates(
 ) -> ReportView:
     """Answers 200 with the report, whatever it says; the report is kept with the others.
 
-    Every gate is run anew, whatever it found before. A rollout that starts goes by what slow
-    gates (latency, entry points, webhooks) found last, as long as the version is unchanged.
+    Every gate is run anew, whatever it found before. Retries, release groups, experiments and
+    starts by the worker go by what slow gates (latency, entry points, webhooks) found last, as
+    long as the version is unchanged.
     """
     if body.to not in GATED:
         raise NotGated(body.to)

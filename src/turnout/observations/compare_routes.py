@@ -95,7 +95,8 @@ async def compare_versions(
     Which way a metric improves is known by its name (`accuracy` by an increase, `latency_p99` and
     `val_loss` by a decrease); of a name that is not known the difference is told, and no judgement.
     `live` holds what was measured of late, which differs also because the versions had different
-    users at different times: what a rollout decides on stands in its evidence.
+    users at different times: what a rollout decides on stands in its evidence. Outcomes such as
+    revenue are not in it: `compare_performance` has them.
     """
     if window > LONGEST_WINDOW:
         raise WindowTooLong

@@ -88,7 +88,8 @@ class ChatModel:
 
     async def predict(self, inputs: JsonValue) -> Answer:
         """Ask the model and, once, its fallback: both within the deadline, the first within half
-        of it. Nothing is asked again besides: a provider in trouble is not helped by more calls.
+        of it. Nothing is asked again besides, except once where a connection breaks, which may have
+        been a stale one: a provider in trouble is not helped by more calls.
         """
         config = self._config
         messages = self._messages(inputs)
