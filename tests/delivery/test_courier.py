@@ -141,6 +141,22 @@ async def test_a_receiver_that_hangs_holds_up_nobody_else(
     assert len(receiver.got) == 20
 
 
+async def test_who_claims_twice_at_once_sends_no_more_to_one(
+    courier: Courier, sessions: Sessions, receiver: Receiver
+):
+    receiver.hold = asyncio.Event()
+    await hook(sessions, receiver)
+    await happen(sessions, *(f"rollouts/{n}" for n in range(20)))
+    await hand_out(sessions, now=NOON)
+    await asyncio.gather(*(courier.beat() for _ in range(3)))
+    async with sessions() as session:
+        under_way = select(func.count()).where(Delivery.tried > 0)
+        assert await session.scalar(under_way) == 4
+    receiver.hold.set()
+    await beat(courier)
+    assert len(receiver.got) == 20
+
+
 async def test_events_about_one_subject_keep_their_order(
     courier: Courier, clock: Clock, sessions: Sessions, receiver: Receiver
 ):

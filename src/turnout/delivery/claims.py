@@ -22,7 +22,10 @@ LEASE: Final = timedelta(seconds=60)
 """Well over the time that an attempt may take. A worker that is killed is replaced after it."""
 
 PER_WEBHOOK: Final = 4
-"""Under way at once to one receiver, over all workers: one that hangs leaves room for others."""
+"""Under way at once to one receiver, over all workers: one that hangs leaves room for others.
+
+Workers that claim at the same moment do not see each other's, and each may take as many.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

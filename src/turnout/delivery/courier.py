@@ -47,6 +47,7 @@ class Courier:
         self._delays = delays
         self._public_url = public_url
         self._under_way: set[asyncio.Task[None]] = set()
+        self._claiming = asyncio.Lock()
         self._resting = False
 
     async def beat(self) -> None:
@@ -69,15 +70,16 @@ class Courier:
             await asyncio.wait(self._under_way)
 
     async def _start_due(self) -> None:
-        room = AT_ONCE - len(self._under_way)
-        if room <= 0 or self._resting:
-            return
-        async with transaction(self._sessions) as session:
-            claims = await claim(session, now=self._clock(), limit=room)
-        for each in claims:
-            task = asyncio.create_task(self._carry(each))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+        async with self._claiming:  # two at once would both take the room that there is
+            room = AT_ONCE - len(self._under_way)
+            if room <= 0 or self._resting:
+                return
+            async with transaction(self._sessions) as session:
+                claims = await claim(session, now=self._clock(), limit=room)
+            for each in claims:
+                task = asyncio.create_task(self._carry(each))
+                self._under_way.add(task)
+                task.add_done_callback(self._under_way.discard)
 
     async def _carry(self, claim: Claim) -> None:
         try:
