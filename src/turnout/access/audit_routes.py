@@ -32,9 +32,6 @@ async def sought(
     subject: Annotated[
         Text, Query(description="Only things whose path begins so: `models/fraud/versions/`")
     ] = None,
-    model: Annotated[
-        Text, Query(description="Only about this model and what belongs to it")
-    ] = None,
     since: Annotated[Aware | None, Query(description="At this time or later")] = None,
     until: Annotated[Aware | None, Query(description="Before this time")] = None,
 ) -> Sought:
