@@ -81,6 +81,8 @@ ONE, TWO, THREE, FOUR, FIVE = chain_of(5)
         pytest.param([ONE, replace(TWO, before=None), THREE], (2, "changed"), id="how it was"),
         pytest.param([ONE, replace(TWO, id=21), THREE], (2, "changed"), id="its number"),
         pytest.param([ONE, TWO, replace(THREE, reason="x")], (3, "changed"), id="the last one"),
+        pytest.param([ONE, replace(TWO, hash=None), THREE], (2, "changed"), id="its hash is gone"),
+        pytest.param([ONE, TWO, replace(THREE, hash=None)], (3, "changed"), id="the last hash"),
         pytest.param([ONE, THREE], (2, "missing"), id="one is gone"),
         pytest.param([TWO, THREE], (1, "missing"), id="the first is gone"),
         pytest.param(
