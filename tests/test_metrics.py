@@ -59,6 +59,30 @@ def test_an_expression_names_only_metrics_that_there_are(expression: str) -> Non
     assert words - named <= set().union(*(served[name] for name in named))
 
 
+def test_the_guide_names_every_metric_that_there_is() -> None:
+    guide = (FILES.parent / "guides" / "prometheus.md").read_text()
+    made = {
+        name
+        for name in prometheus_client.REGISTRY._names_to_collectors
+        if name.startswith("turnout_") and not name.endswith(("_bucket", "_count", "_sum"))
+    }
+    served = {f"{name}_total" if f"{name}_total" in made else name for name in made}
+    shown = {name for name in served if not name.endswith("_created")}
+    rows = [line for line in guide.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(turnout_\w+)`", row.split("|")[1])}
+
+    assert named == shown
+
+
+def test_the_alert_on_the_api_is_not_silenced_by_a_worker() -> None:
+    rules = yaml.safe_load((FILES / "alerts.yml").read_text())["groups"][0]["rules"]
+    (down,) = (rule["expr"] for rule in rules if rule["alert"] == "TurnoutDown")
+    (named,) = re.findall(r"(\w+)\)", down)
+
+    # A metric without labels is served from its making on, in processes that never use it, too.
+    assert names()[named] - {"le", "job", "instance"}
+
+
 def value(name: str, **labels: str) -> float | None:
     return prometheus_client.REGISTRY.get_sample_value(name, labels)
 
