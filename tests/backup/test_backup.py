@@ -12,16 +12,22 @@ from pathlib import Path
 
 import pytest
 from httpx2 import AsyncClient
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
 
 from tests.conftest import Clock, administer, on
+from tests.factories import NOON
 from tests.registry import onnx_files
+from turnout import migrations
+from turnout.access.audit_commands import seal_entries
+from turnout.access.audit_queries import verification
 from turnout.backup import commands, postgres
 from turnout.backup.archive import DUMP, MANIFEST, Damaged
 from turnout.backup.postgres import NotEmpty, StillUsed
 from turnout.backup.schedule import back_up_if_due
 from turnout.backup.tables import BackupRow
-from turnout.db import Sessions
+from turnout.db import Sessions, create_engine, transaction
+from turnout.db import sessions as engine_sessions
 from turnout.settings import Settings
 
 FILE = onnx_files.adding()
@@ -96,6 +102,13 @@ async def test_a_database_that_holds_something_is_replaced_only_when_told_to(
         assert await connection.fetchval("SELECT count(*) FROM version") == 1
 
 
+def manifest_of(path: Path) -> bytes:
+    with tarfile.open(path) as archive:
+        member = archive.extractfile(MANIFEST)
+        assert member is not None
+        return member.read()
+
+
 async def dumped(path: Path, directory: Path) -> Path:
     with tarfile.open(path) as archive:
         member = archive.extractfile(DUMP)
@@ -128,6 +141,9 @@ async def test_a_damaged_file_changes_nothing(
         "foreign": ({MANIFEST: None}, "does not begin with manifest.json"),
         "unreadable": ({MANIFEST: b"{}"}, "is not readable"),
     }
+    manifest = manifest_of(whole).replace(b'"members": {', b'"members": {"artifacts/../../x": %s,')
+    member = b'{"size": 1, "sha256": "%s"}' % (b"0" * 64)
+    damaged["leading out"] = ({MANIFEST: manifest % member}, "which is no member of a backup")
     for name, (changes, reason) in damaged.items():
         path = tmp_path / f"{name}.backup"
         shutil.copy(whole, path)
@@ -156,6 +172,69 @@ async def test_a_dump_that_breaks_off_leaves_the_database_as_it_was(
 
     async with postgres.connected(elsewhere) as connection:
         assert await postgres.rows_of(connection) == {}
+
+
+async def test_nobody_else_may_read_it_while_it_is_written(
+    filled: AsyncClient, database: str, settings: Settings, clock: Clock, tmp_path: Path
+):
+    seen: set[int] = set()
+
+    def told(name: str, done: int, size: int) -> None:
+        if (partial := tmp_path / "all.backup.partial").exists():
+            seen.add(partial.stat().st_mode & 0o777)
+
+    await commands.make(database, settings, tmp_path / "all.backup", now=clock(), told=told)
+
+    assert seen == {0o600}
+
+
+async def test_what_is_not_turnouts_stays_out_of_it(
+    filled: AsyncClient,
+    database: str,
+    elsewhere: str,
+    settings: Settings,
+    tmp_path: Path,
+):
+    async with postgres.connected(database) as connection:
+        await connection.execute("CREATE SCHEMA others; CREATE TABLE others.notes (id int)")
+    async with postgres.connected(elsewhere) as connection:
+        await connection.execute("CREATE SCHEMA others")
+    backup = await commands.make(database, settings, tmp_path / "all.backup", now=NOON)
+
+    await commands.restore(backup.path, elsewhere, settings, replace=False)
+
+    async with postgres.connected(elsewhere) as connection:
+        assert await connection.fetchval("SELECT to_regclass('others.notes')") is None
+        assert await connection.fetchval("SELECT count(*) FROM version") == 1
+
+
+async def test_a_log_that_was_restored_is_as_it_was_sealed_and_cannot_be_changed(
+    filled: AsyncClient,
+    sessions: Sessions,
+    database: str,
+    elsewhere: str,
+    settings: Settings,
+):
+    async with transaction(sessions) as session:
+        assert await seal_entries(session)
+    async with sessions() as session:
+        before = await verification(session)
+    backup = await commands.make(database, settings, settings.data_dir / "all.backup", now=NOON)
+    await commands.restore(backup.path, elsewhere, settings, replace=False)
+
+    engine = create_engine(elsewhere, pool_size=1)
+    async with engine_sessions(engine)() as session:
+        assert await verification(session, before.head) == before
+        with pytest.raises(DBAPIError, match="append-only"):
+            await session.execute(text("DELETE FROM audit_entry"))
+    await engine.dispose()
+
+
+async def test_a_backup_of_a_later_release_is_refused(backup: commands.Backup):
+    commands.check_schema(backup.path, known=migrations.revisions())
+
+    with pytest.raises(Damaged, match="is not known to this release"):
+        commands.check_schema(backup.path, known=migrations.revisions() - {migrations.head()})
 
 
 async def test_a_missing_model_file_is_named(

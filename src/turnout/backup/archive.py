@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -18,6 +19,7 @@ FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 DUMP: Final = "database.dump"
 FILES: Final = "artifacts/"
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _BLOCK: Final = 1 << 20
 _LARGEST_MANIFEST: Final = 256 << 20
 
@@ -71,6 +73,8 @@ def write(target: Path, manifest: Manifest, sources: Mapping[str, Path], told: P
     """Write the archive under another name first: what bears the name is whole."""
     partial = target.with_name(f"{target.name}.partial")
     try:
+        partial.unlink(missing_ok=True)
+        partial.touch(mode=0o600, exist_ok=False)  # whoever reads it reads everything
         with tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as archive:
             head = _manifests.dump_json(manifest, indent=1)
             archive.addfile(_entry(MANIFEST, len(head), manifest.made_at), io.BytesIO(head))
@@ -79,7 +83,6 @@ def write(target: Path, manifest: Manifest, sources: Mapping[str, Path], told: P
                 with source.open("rb") as stream:
                     entry = _entry(name, size, manifest.made_at)
                     archive.addfile(entry, _Watched(stream, name, size, told))
-        partial.chmod(0o600)  # whoever reads it reads everything
         partial.rename(target)
     finally:
         partial.unlink(missing_ok=True)
@@ -136,6 +139,9 @@ def _manifest(path: Path, archive: tarfile.TarFile) -> Manifest:
             f"it has format {found.format}, written by Turnout {found.turnout}; this release reads"
             f" format {FORMAT}",
         )
+    for name, member in found.members.items():
+        if name not in {DUMP, f"{FILES}{member.sha256}"} or not _SHA256.fullmatch(member.sha256):
+            raise Damaged(path, f"its {MANIFEST} names {name!r}, which is no member of a backup")
     return found
 
 
@@ -144,8 +150,8 @@ def extract(
 ) -> tuple[Manifest, frozenset[str]]:
     """Write members to where `wanted` says, and check all of them against the manifest.
 
-    Names and sizes are the manifest's and never lead anywhere by themselves. Raises Damaged; what
-    was written until then is the caller's to remove.
+    A name is that of the dump, or of a model file by its SHA-256, so it leads nowhere else. Raises
+    Damaged; what was written until then is the caller's to remove.
     """
     with opened(path) as (manifest, archive):
         seen = set()

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -108,6 +108,17 @@ async def verify(path: Path, *, told: Progress = silently) -> Manifest:
         async with embedded.running(directory / "try", durable=False) as url:
             await _loaded(path, url, dumped, manifest, replace=False)
     return manifest
+
+
+def check_schema(path: Path, *, known: Collection[str]) -> None:
+    """Refuse a backup that could not be brought to this release. Raises Damaged."""
+    with archive.opened(path) as (manifest, _):
+        if manifest.schema not in known:
+            raise Damaged(
+                path,
+                f"its schema {manifest.schema} is not known to this release: restore it with"
+                f" Turnout {manifest.turnout}, which made it, or a later one",
+            )
 
 
 async def restore(

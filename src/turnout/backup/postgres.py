@@ -16,10 +16,12 @@ from turnout.backup.domain import BackupFailed
 
 OLDEST_WITH_TRANSACTION_TIMEOUT: Final = 17
 
+SCHEMA: Final = "public"
 _EMPTIED: Final = b"""\
 SET client_min_messages = warning;
 DROP SCHEMA public CASCADE;
 CREATE SCHEMA public;
+GRANT USAGE ON SCHEMA public TO PUBLIC;
 """
 
 
@@ -70,10 +72,13 @@ async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def rows_of(connection: asyncpg.Connection) -> dict[str, int]:
-    """Count the rows of every table; of a partitioned one, all partitions together."""
+    """Count the rows of every table that a dump holds; of a partitioned one, all partitions
+    together."""
     tables = await connection.fetch(
         "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
-        " AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY relname"
+        " AND relkind IN ('r', 'p') AND NOT relispartition AND NOT EXISTS (SELECT FROM pg_depend"
+        " WHERE classid = 'pg_class'::regclass AND objid = pg_class.oid AND deptype = 'e')"
+        " ORDER BY relname"
     )
     return {
         name: await connection.fetchval(f'SELECT count(*) FROM public."{name}"')  # noqa: S608
@@ -101,9 +106,16 @@ async def snapshot(url: str) -> AsyncIterator[Snapshot]:
 
 
 async def dump(url: str, snapshot: Snapshot, target: Path) -> None:
-    """Write the whole database, compressed, as it was at that moment."""
-    arguments = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot.name}"]
-    await _run("pg_dump", [*arguments, f"--file={target}"], _environment(url))
+    """Write all of Turnout's tables, compressed, as they were at that moment.
+
+    A server's extensions and other schemas are not Turnout's: no other server need have them.
+    """
+    arguments = ["--format=custom", f"--schema={SCHEMA}", "--no-owner", "--no-privileges"]
+    await _run(
+        "pg_dump",
+        [*arguments, f"--snapshot={snapshot.name}", f"--file={target}"],
+        _environment(url),
+    )
 
 
 async def load(url: str, source: Path, *, replace: bool) -> None:
@@ -126,7 +138,9 @@ async def load(url: str, source: Path, *, replace: bool) -> None:
             raise StillUsed(others)
         server = connection.get_server_version().major
     environment = _environment(url)
-    script = await _start("pg_restore", ["--no-owner", "--file=-", str(source)], environment)
+    # Of the schema only what is in it: the schema itself is made anew before.
+    arguments = ["--no-owner", f"--schema={SCHEMA}", "--file=-", str(source)]
+    script = await _start("pg_restore", arguments, environment)
     options = ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1"]
     client = await _start("psql", [*options, "--file=-"], environment, reads=True)
     try:

@@ -61,6 +61,7 @@ def restore(
     from turnout.cli import processes  # noqa: PLC0415
 
     async def work(settings: "Settings", url: str) -> None:
+        commands.check_schema(file, known=migrations.revisions())
         with _Bars() as bars:
             manifest = await commands.restore(file, url, settings, replace=replace, told=bars.tell)
         engine = db.create_engine(url, pool_size=1)

@@ -28,6 +28,12 @@ def head() -> str | None:
     return ScriptDirectory.from_config(_config()).get_current_head()
 
 
+def revisions() -> frozenset[str]:
+    """Name every revision that this release can bring to `head`."""
+    history = ScriptDirectory.from_config(_config()).walk_revisions()
+    return frozenset(script.revision for script in history)
+
+
 async def current(engine: "AsyncEngine") -> str | None:
     """Name the revision that the database is at."""
     async with engine.connect() as connection:
