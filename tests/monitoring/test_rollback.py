@@ -12,6 +12,7 @@ from tests.monitoring.conftest import MINUTE, MODEL, SECOND, Watchman
 from turnout.access.tables import AuditEntry
 from turnout.db import Sessions
 from turnout.events.tables import EventRow
+from turnout.experiments.examples import PLAN
 
 GOOD: dict[str, Any] = {"latency_ms": 50, "confidence": 0.9, "wrong": 5, "errors": 1}
 
@@ -104,6 +105,23 @@ async def test_a_baseline_under_way_is_left_to_a_person(watchman: Watchman):
     failed, broken = await watchman.alerts()
     assert (failed["kind"], broken["kind"]) == ("action_failed", "threshold")
     assert "promote 2.0.0" in failed["summary"]
+
+
+async def test_an_arm_of_an_experiment_is_left_to_a_person(watchman: Watchman):
+    await watchman.release("1.0.0")
+    await watchman.post(f"models/{MODEL}/versions", {"version": "2.0.0"})
+    plan = PLAN["accuracy"]["value"]
+    experiment = await watchman.post(f"models/{MODEL}/experiments", plan)
+    await watchman.post(f"experiments/{experiment['id']}/start", {"reason": "agreed"})
+    await watchman.watch({"standard": {}})
+    await watchman.traffic("1.0.0", **GOOD)
+    await watchman.traffic("2.0.0", **(GOOD | {"errors": 40}))
+    await watchman.beat(5)
+
+    assert await watchman.serving() == {"1.0.0": 50, "2.0.0": 50}
+    failed, broken = await watchman.alerts()
+    assert (failed["kind"], broken["kind"]) == ("action_failed", "threshold")
+    assert "stop or conclude it first" in failed["summary"]
 
 
 async def test_what_cannot_be_rolled_back_is_said_once_and_tried_again(
