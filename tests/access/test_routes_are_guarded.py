@@ -182,7 +182,7 @@ async def test_things_with_an_id_belong_to_their_models(
 ) -> None:
     ids = {}
     for name in ("fraud-detection", "churn-predictor"):
-        for version in ("1.0.0", "2.0.0"):
+        for version in ("1.0.0", "2.0.0", "3.0.0"):
             await live_client.post(
                 f"models/{name}/versions", json={"version": version}, headers=admin
             )
@@ -208,11 +208,16 @@ async def test_things_with_an_id_belong_to_their_models(
     assert await status(ids["churn-predictor"]) == 403
     for member in group.json()["rollouts"]:
         assert await status(member["id"]) == 403
-    ended = await live_client.post(
-        "models/fraud-detection/rollback", json={"reason": "mine"}, headers=headers
-    )
-    # It would end the other's rollout as well.
-    assert (ended.status_code, ended.json()["model"]) == (403, "churn-predictor"), ended.text
+    # Either would end the other's rollout as well.
+    for path, order in {
+        "rollback": {"reason": "mine"},
+        "rollouts": {"candidate": "3.0.0", "on_conflict": "supersede"},
+    }.items():
+        ended = await live_client.post(
+            f"models/fraud-detection/{path}", json=order, headers=headers
+        )
+        assert ended.status_code == 403, ended.text
+        assert ended.json()["model"] == "churn-predictor"
     refused = await live_client.post(
         "release-groups",
         json={"rollouts": [{"model": name, "candidate": "2.0.0"} for name in ids]},

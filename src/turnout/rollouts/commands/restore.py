@@ -78,8 +78,8 @@ async def restore(
 
 
 async def concerned(session: AsyncSession, model_name: str) -> list[str]:
-    """The models that `restore` concerns: all those of a release group under way, which goes back
-    together. This stays so until the transaction ends."""
+    """The models concerned when what is under way is ended: all those of its release group, which
+    ends together. This stays so until the transaction does."""
     model = await registry.model(session, model_name)
     await lock(session, model)
     live = await queries.live(session, model.id)
