@@ -11,6 +11,7 @@ from turnout.rollouts.commands.watchdog import report_missed
 from turnout.rollouts.domain.orders import Order
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Stage
+from turnout.rollouts.domain.replan import Replan
 
 MINUTE = timedelta(minutes=1)
 STAGES = (Stage(weight=5_000, bake=10 * MINUTE), Stage(weight=10_000, bake=10 * MINUTE))
@@ -49,6 +50,32 @@ async def test_a_pause_for_want_of_data_calls_a_person_until_it_is_over(driver: 
     assert await driver.alerts() == [("paused", "resolved")]
 
 
+async def test_other_stages_to_come_do_not_end_a_pause(driver: Driver) -> None:
+    rollout_id = await driver.under_way(stages=STAGES)
+    await driver.tick(30 * MINUTE)
+    await driver.say(order.replan, rollout_id, Replan(stages=STAGES[1:]))
+
+    assert await driver.alerts() == [("paused", "firing")]
+
+
+async def test_who_paused_for_what_is_not_seen_any_more_still_waits_for_a_person(
+    driver: Driver,
+) -> None:
+    rollout_id = await driver.under_way(stages=(*COMPARED, STAGES[1]))
+    await driver.see(rollout_id, 1_000, baseline=3_000)
+    await driver.tick()
+    await driver.tick(30 * MINUTE)
+    untrusted = await driver.alerts()
+    await driver.see(rollout_id, 3_000, baseline=3_000)
+    await driver.tick()
+    waiting = await driver.alerts()
+    await driver.say(order.resume, rollout_id, Order())
+
+    assert untrusted == [("uneven_arms", "firing")]
+    assert waiting == [("uneven_arms", "resolved"), ("paused", "firing")]
+    assert await driver.alerts() == [("uneven_arms", "resolved"), ("paused", "resolved")]
+
+
 async def test_a_pause_by_hand_calls_nobody(driver: Driver) -> None:
     rollout_id = await driver.under_way(stages=STAGES)
     await driver.say(order.pause, rollout_id, Order())
@@ -65,10 +92,15 @@ async def test_a_rollback_that_failed_calls_a_person_until_the_traffic_is_moved(
     await driver.tick()
     failed = await driver.alerts()
     await driver.register("3.0.0")
+    later = driver.clock() + 60 * MINUTE
+    waiting = await driver.start("3.0.0", baseline="2.0.0", starts_at=later)
+    await driver.say(order.abort, waiting, Order())
+    withdrawn = await driver.alerts()
     await driver.start("3.0.0", baseline="2.0.0")
 
     assert (await driver.rollout(rollout_id)).phase is Phase.FAILED
     assert failed == [("rollback-failed", "firing")]
+    assert withdrawn == failed
     assert await driver.alerts() == [("rollback-failed", "resolved")]
 
 

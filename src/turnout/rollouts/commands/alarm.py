@@ -11,7 +11,7 @@ from turnout.alerts import commands as alerts
 from turnout.alerts.domain import Kind, Severity
 from turnout.rollouts.domain.concerns import Concern, Worry
 from turnout.rollouts.domain.phases import Phase
-from turnout.rollouts.domain.progress import PausedBy, Progress
+from turnout.rollouts.domain.progress import PausedBy, Progress, moves_traffic
 from turnout.rollouts.domain.transitions import Transition
 from turnout.rollouts.tables import Rollout
 from turnout.stats.verdict import Verdict
@@ -32,7 +32,8 @@ async def doubt(
 ) -> None:
     """Call for what can be said against the evidence now, and off for what could be before.
 
-    `rollout` still remembers the look before.
+    `rollout` still remembers the look before. Where it paused for that, it waits on for a person,
+    who is then called to the pause itself.
     """
     raised = {concern.worry: concern for concern in concerns}
     for worry in sorted(raised.keys() | set(rollout.sequences.worries)):
@@ -51,6 +52,19 @@ async def doubt(
                 data={"rollout": rollout.id, "stage": rollout.progress.stage},
                 now=now,
             )
+    pause = rollout.progress.pause
+    if pause is not None and _waits(rollout.progress) and rollout.sequences.worries and not raised:
+        await alerts.fire(
+            session,
+            cause=_cause(rollout.id, "paused"),
+            kind=Kind.NO_DATA,
+            severity=Severity.WARNING,
+            subject=_subject(model, rollout.id),
+            model=model,
+            summary=f"it waits for a person since it was paused: {pause.reason}",
+            data={"rollout": rollout.id, "stage": rollout.progress.stage},
+            now=now,
+        )
 
 
 async def stepped(
@@ -66,7 +80,8 @@ async def stepped(
 
     What can be said against the evidence calls by itself, so a pause for that does not.
     """
-    if _waits(before):
+    progress = transition.progress
+    if _waits(before) and not _waits(progress):
         reason = f"it was {transition.event}: {transition.reason}"
         await alerts.resolve(session, cause=_cause(rollout.id, "paused"), reason=reason, now=now)
     if rollout.missed_at is not None:
@@ -79,7 +94,6 @@ async def stepped(
         "summary": transition.reason,
         "data": {"rollout": rollout.id, "stage": before.stage, "verdict": transition.verdict},
     }
-    progress = transition.progress
     if _waits(progress) and not _waits(before) and not rollout.sequences.worries:
         await alerts.fire(
             session,
@@ -91,7 +105,7 @@ async def stepped(
     if progress.phase is Phase.FAILED:
         cause, kind = _failed(model), Kind.ACTION_FAILED
         await alerts.fire(session, **told, cause=cause, kind=kind, severity=Severity.CRITICAL)
-    elif progress.split_id is None and not progress.phase.waiting:
+    elif progress.split_id is None and moves_traffic(before, progress):
         reason = f"the traffic was moved since: {transition.reason}"
         await alerts.resolve(session, cause=_failed(model), reason=reason, now=now)
 
