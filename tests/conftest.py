@@ -36,7 +36,7 @@ from turnout.settings import Settings
 hypothesis.settings.register_profile(
     "turnout",
     deadline=None,  # machines differ, and are busy
-    suppress_health_check=(hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much),
+    suppress_health_check=(hypothesis.HealthCheck.too_slow,),
 )
 hypothesis.settings.load_profile("turnout")
 
