@@ -42,7 +42,7 @@ def _clustered(
     ],
 )
 def test_equal_arms_rarely_fail_though_judged_at_every_look(rate: float, share: float) -> None:
-    """Two guardrails of 5 % each in 40 runs: at 30 % in all, 6 or fewer have a chance of 2 %."""
+    """At most 1 of 40: who fails 15 % of innocents would pass with a chance of 1.2 %."""
     rng = np.random.default_rng(20)
     false_alarms = 0
     for _ in range(40):
@@ -51,7 +51,7 @@ def test_equal_arms_rarely_fail_though_judged_at_every_look(rate: float, share: 
         findings += [against_limit(c, rate) for c, _ in looks]
         false_alarms += any(finding.verdict is Verdict.FAIL for finding in findings)
 
-    assert false_alarms <= 6
+    assert false_alarms <= 1
 
 
 @pytest.mark.parametrize("harm", ["above", "below"])

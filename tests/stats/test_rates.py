@@ -1,6 +1,7 @@
 """Rates by the lesser of two statistics: what they promise, by the true distribution of counts."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -133,3 +134,18 @@ def test_what_goes_together_is_the_sum_over_pairs_of_one_unit(seed: int) -> None
     alone = max(u * u / (2 * ratio), rate * (1 - rate) / events)
 
     assert u == pytest.approx(z * math.sqrt(alone + max(0, pairs) / events**2), rel=1e-9)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_goes_together_counts_at_every_critical_value(seed: int) -> None:
+    """The bound of two arms never falls back to that of independent events."""
+    rng = np.random.default_rng(seed)
+    n = rng.integers(2, 40, (2, 200))
+    x = rng.binomial(n, rng.beta(2, 18, (2, 200)))
+    together = [measured(one * 1.0, of * 1.0) for one, of in zip(x, n, strict=True)]
+    alone = [replace(arm, units=int(arm.n), n2=arm.n, x2=arm.x, xn=arm.x) for arm in together]
+    criticals = np.linspace(1.5, 4, 40).tolist()
+
+    gained = [Rates.of(*together).room(z) / Rates.of(*alone).room(z) for z in criticals]
+
+    assert min(gained) > 1.1

@@ -66,9 +66,8 @@ class Rates:
 
         def slack(u: float) -> float:
             score = self._score(u)
-            if score <= critical:
-                return critical - score
-            return critical * math.sqrt((u / score) ** 2 + self._added(u)) - u
+            alone = u / score if score > 0 else math.inf
+            return critical * math.sqrt(alone**2 + self._added(u)) - u
 
         step = (self.farthest - near) / _STEPS
         outside = self.farthest
