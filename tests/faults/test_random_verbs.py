@@ -143,9 +143,10 @@ async def replace_workers(
     asyncio.get_running_loop().call_later(SECONDS, over.set)
     while not over.is_set():
         await asyncio.sleep(random.uniform(0.5, 1.5))
-        kill(workers.pop(random.randrange(2)))
-        workers.append(worker())
-    assert [end(process) for process in workers] == [0, 0]
+        # In a thread: the people and `watch` have timeouts that a loop which stands still misses.
+        await asyncio.to_thread(kill, workers.pop(random.randrange(2)))
+        workers.append(await asyncio.to_thread(worker))
+    assert [await asyncio.to_thread(end, process) for process in workers] == [0, 0]
 
 
 async def worker_has_acted(sessions: Sessions) -> bool:
