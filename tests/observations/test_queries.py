@@ -1,5 +1,5 @@
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import event
@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from tests.factories import NOON, add_evidence, arm_evidence, prediction
 from turnout.observations import commands, queries
-from turnout.observations.domain.figures import VersionFigures
+from turnout.observations.domain.figures import Figures, VersionFigures
 from turnout.observations.domain.outcome import Outcome
 from turnout.observations.domain.prediction import Prediction
 from turnout.observations.fold_sql import CLASSES_KEPT
@@ -89,18 +89,21 @@ async def test_minutes_add_up_over_splits(session: AsyncSession):
         prediction(at=NOON, shadow=True),
     )
 
-    windows = await queries.windows(
-        session, MODEL, 1, since=NOON, until=NOON + timedelta(minutes=2)
-    )
-    shadows = await queries.windows(session, MODEL, 1, since=NOON, until=NOON + MINUTE, shadow=True)
+    async def minute(since: datetime) -> dict[bool, Figures]:
+        found = await queries.performance(
+            session, MODEL, since=since, until=since + MINUTE, version_id=1
+        )
+        return {one.shadow: one.figures for one in found}
 
-    assert [window.minute for window in windows] == [NOON, NOON + MINUTE]
-    figures = windows[0].figures
+    first, second = await minute(NOON), await minute(NOON + MINUTE)
+
+    figures = first[False]
     assert (figures.predictions, figures.errors, figures.error_rate) == (2, 1, 0.5)
     assert (figures.latency.value, figures.confidence.value, figures.cost.value) == (15, 0.5, 1)
     assert figures.latencies == QuantileSketch.of([10, 20])
-    assert windows[1].figures.latencies == QuantileSketch()
-    assert [window.figures.predictions for window in shadows] == [1]
+    assert second[False].predictions == 1
+    assert second[False].latencies == QuantileSketch()
+    assert (first[True].predictions, True in second) == (1, False)
 
 
 async def test_figures_are_of_the_time_asked_for(session: AsyncSession):

@@ -33,6 +33,18 @@ def test_too_few_points_show_no_direction(count: int):
     assert (found.slope, found.direction) == (None, "unclear")
 
 
+@pytest.mark.parametrize("value", [0.0, 0.1, 0.9, 1e6 / 3])
+def test_a_figure_that_never_changes_goes_nowhere(value: float):
+    """Also where the weights round differently from one time to the next."""
+    weights = np.random.default_rng(5).integers(1, 10**6, size=(200, 24)).tolist()
+    found = {
+        trend([Point(at / 7, value, weight) for at, weight in enumerate(day)]).direction
+        for day in weights
+    }
+
+    assert found == {"unclear"}
+
+
 @given(st.lists(st.floats(-1e3, 1e3), min_size=4, max_size=20))
 def test_turned_round_it_falls_as_it_rose(values: list[float]):
     there = trend([Point(float(at), value, 1.0) for at, value in enumerate(values)])

@@ -1,4 +1,4 @@
-"""Evidence for those who judge, windows and figures for those who look."""
+"""Evidence for those who judge, and figures for those who look."""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -9,7 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.observations.domain.evidence import ArmEvidence
-from turnout.observations.domain.figures import Figures, Mean, VersionFigures, Window
+from turnout.observations.domain.figures import Figures, Mean, VersionFigures
 from turnout.stats.arguments import BadArgument
 from turnout.stats.quantile_sketch import QuantileSketch
 from turnout.stats.totals import UnitTotals
@@ -75,7 +75,6 @@ def sums(group: str, condition: str, *, more: str = "") -> str:
     """  # noqa: S608  (column names of ours)
 
 
-_MINUTES: Final = text(sums("minute", "version_id = :version_id AND shadow = :shadow"))
 _VERSIONS: Final = text(sums("version_id, shadow", OF_VERSION))
 _CLASSES: Final = text(
     f"""
@@ -127,32 +126,6 @@ def _totals(row: Row[Any]) -> dict[str, UnitTotals]:
                 error=str(error),
             )
     return totals
-
-
-async def windows(
-    session: AsyncSession,
-    model_id: int,
-    version_id: int,
-    *,
-    since: datetime,
-    until: datetime,
-    shadow: bool = False,
-) -> list[Window]:
-    """The minutes of one version that began in [since, until), whatever split it was in.
-
-    Minutes without a prediction or outcome are left out.
-    """
-    found = await session.execute(
-        _MINUTES,
-        {
-            "model_id": model_id,
-            "version_id": version_id,
-            "since": since,
-            "until": until,
-            "shadow": shadow,
-        },
-    )
-    return [Window(minute=row.minute, figures=figures(row)) for row in found]
 
 
 async def performance(

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 #: A line through two points fits always, and one through three nearly always.
 FEWEST = 4
 
+#: A change over all points of less than this part of a value is what rounding makes of none.
+ROUNDING = 1e-9
+
 Direction = Literal["rising", "falling", "unclear"]
 
 
@@ -63,6 +66,11 @@ def trend(points: Sequence[Point], *, confidence: float = 0.95) -> Trend:
         math.fsum(point.weight * (point.at - at) * (point.value - value) for point in known)
         / spread
     )
+    reached = max(abs(point.value) for point in known)
+    if abs(slope) * (max(point.at for point in known) - min(point.at for point in known)) <= (
+        ROUNDING * reached
+    ):
+        return Trend(slope=0.0, low=0.0, high=0.0, points=len(known))
     residuals = math.fsum(
         point.weight * (point.value - value - slope * (point.at - at)) ** 2 for point in known
     )

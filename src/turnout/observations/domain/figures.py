@@ -51,14 +51,6 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """One minute of one version."""
-
-    minute: datetime
-    figures: Figures
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionFigures:
     """`classes` counts the classes predicted most often; the rest is counted under ""."""
 
