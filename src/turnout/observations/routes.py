@@ -155,8 +155,9 @@ async def show_performance(
     """Figures per version over the last minutes or hours, seconds after they were recorded.
 
     With `last`, those of the last so many predictions of each version that serves (or of
-    `version`), by whole minutes, so that there may be more, and without their `classes`. `outcomes` has the metrics that you
-    report yourself, since the split in force began, whatever the window.
+    `version`), by whole minutes, so that there may be more, and without their `classes`.
+    `outcomes` has the metrics that you report yourself, since the split in force began, whatever
+    the window.
 
     For people to look at: versions that had different users at different times differ for many
     reasons. What a rollout decides on stands in its evidence.
