@@ -123,10 +123,11 @@ async def test_pages_follow_each_other_without_gap_or_repetition(client: AsyncCl
 
 
 async def test_a_request_sent_again_with_its_key_is_answered_again(client: AsyncClient):
+    """Also by another name of the service."""
     headers = {"Idempotency-Key": "k-1"}
 
     first = await client.post("models", json=MODEL, headers=headers)
-    again = await client.post("models", json=MODEL, headers=headers)
+    again = await client.post("http://other.test/api/v1/models", json=MODEL, headers=headers)
 
     assert (first.status_code, again.status_code) == (201, 201)
     assert again.json() == first.json()

@@ -69,6 +69,11 @@ async def current_actor(caller: Annotated[Caller, Depends(current_caller)]) -> s
     return caller.name
 
 
+def _target(request: Request) -> str:
+    """Path and query: by which of its names the service was reached does not matter."""
+    return f"{request.url.path}?{request.url.query}"
+
+
 async def unit_of_work(
     request: Request,
     resources: Annotated[Resources, Depends(resources)],
@@ -82,7 +87,7 @@ async def unit_of_work(
                 actor=actor,
                 key=key,
                 fingerprint=idempotency.fingerprint(
-                    request.method, str(request.url), await request.body()
+                    request.method, _target(request), await request.body()
                 ),
                 now=resources.clock(),
             )

@@ -21,8 +21,9 @@ from tests.registry import onnx_files
 from turnout import migrations
 from turnout.access.audit_commands import seal_entries
 from turnout.access.audit_queries import verification
-from turnout.backup import commands, postgres
+from turnout.backup import archive, commands, postgres
 from turnout.backup.archive import DUMP, MANIFEST, Damaged
+from turnout.backup.domain import CannotWrite
 from turnout.backup.postgres import NotEmpty, StillUsed
 from turnout.backup.schedule import back_up_if_due
 from turnout.backup.tables import BackupRow
@@ -277,6 +278,14 @@ async def test_a_backup_that_fails_says_why_and_is_tried_again(
         rows = (await session.scalars(select(BackupRow).order_by(BackupRow.id))).all()
     assert [row.error is None for row in rows] == [False, True]
     assert "could not be written" in str(rows[0].error)
+
+
+async def test_a_full_disk_is_not_called_a_damaged_backup(backup: commands.Backup, tmp_path: Path):
+    def into_nowhere(name: str) -> Path:
+        return tmp_path / "no such directory" / name
+
+    with pytest.raises(CannotWrite, match="No such file or directory"):
+        archive.extract(backup.path, into_nowhere, commands.silently)
 
 
 async def test_a_database_that_is_away_is_not_called_a_full_disk(

@@ -13,7 +13,7 @@ from typing import IO, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from turnout.backup.domain import BackupFailed
+from turnout.backup.domain import BackupFailed, writing
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -174,10 +174,13 @@ def extract(
 
 def _copied(stream: _Watched, target: Path | None) -> Member:
     digest, size = hashlib.sha256(), 0
-    with nullcontext() if target is None else target.open("wb") as output:
+    with writing():
+        output = nullcontext() if target is None else target.open("wb")
+    with output as file:
         while block := stream.read(_BLOCK):
             digest.update(block)
             size += len(block)
-            if output is not None:
-                output.write(block)
+            if file is not None:
+                with writing():
+                    file.write(block)
     return Member(size=size, sha256=digest.hexdigest())

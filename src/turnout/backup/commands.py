@@ -3,8 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import version
@@ -14,24 +13,10 @@ from typing import Final
 from turnout import embedded
 from turnout.backup import archive, postgres
 from turnout.backup.archive import DUMP, FILES, Damaged, Manifest, Progress
-from turnout.backup.domain import BackupFailed, named, outlived
+from turnout.backup.domain import named, outlived, writing
 from turnout.backup.postgres import Snapshot
 from turnout.registry.artifacts import location
 from turnout.settings import Settings
-
-
-class CannotWrite(BackupFailed):
-    def __init__(self, error: OSError) -> None:
-        super().__init__(f"the backup could not be written: {error}")
-
-
-@contextmanager
-def _writing() -> Iterator[None]:
-    """Trouble with files is told as such; the database's is not taken for it."""
-    try:
-        yield
-    except OSError as error:
-        raise CannotWrite(error) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +40,7 @@ async def make(
     what was written cannot be restored; it is removed then.
     """
     path = target or settings.backup_directory / named(now)
-    with _writing():
+    with writing():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         scratch = tempfile.TemporaryDirectory(dir=path.parent, prefix=".turnout-")
     with scratch as name:
@@ -63,7 +48,7 @@ async def make(
         async with postgres.snapshot(url) as snapshot:
             told("the database", 0, 0)
             await postgres.dump(url, snapshot, dumped)
-        with _writing():
+        with writing():
             manifest, sources = await asyncio.to_thread(_contents, snapshot, dumped, settings, now)
             await asyncio.to_thread(archive.write, path, manifest, sources, told)
     try:

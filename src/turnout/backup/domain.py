@@ -1,13 +1,28 @@
 """When a backup is due, and which ones have been kept long enough."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 
 class BackupFailed(Exception):
     """There is no backup, or no way back; the message says why, and what to do."""
+
+
+class CannotWrite(BackupFailed):
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"a file of the backup could not be written: {error}")
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Trouble with files is told as such; the database's is not taken for it."""
+    try:
+        yield
+    except OSError as error:
+        raise CannotWrite(error) from error
 
 
 _NAME: Final = re.compile(r"turnout-(\d{8}T\d{6}Z)\.backup")

@@ -27,9 +27,9 @@ async def back_up_if_due(sessions: Sessions, settings: Settings, *, now: datetim
     claimed = await _claim(sessions, now, timedelta(hours=settings.backup_hours))
     if claimed is None:
         return
-    commands.sweep(settings.backup_directory, now=now)
     found: dict[str, object]
     try:
+        commands.sweep(settings.backup_directory, now=now)
         made = await commands.make(await _address(sessions), settings, None, now=now)
         found = {"path": str(made.path), "size": made.size}
         telemetry.log.info("backup made", **found)

@@ -57,10 +57,10 @@ def follow(snapshot: Snapshot) -> None:
         for route in routes
         for variant in route.split.serving
     }
-    _show(wanted.items())
     for gone in _weights - wanted.keys():
         _WEIGHTS.remove(*gone)
         _weights.discard(gone)
+    _show(wanted.items())
 
 
 def _show(weights: Iterable[tuple[tuple[str, str, str], float]]) -> None:
