@@ -199,7 +199,7 @@ def create_app(
     app.state.feed = feed
     app.state.gates = Runner(bench=GatewayBench(running), calls=calls)
     install_problem_handlers(app)
-    app.router.routes.extend(_api().routes)
+    app.router.routes.extend(_operations(ROUTERS).routes)
     _add_operations(app, engine, running)
     _add_documentation(app, gate)
     _refuse_unguarded(app)
@@ -207,13 +207,13 @@ def create_app(
 
 
 @cache
-def _api() -> APIRouter:
-    """All slices' operations. Their validators take a third of a second to build, so that the
-    applications of one process share them."""
-    api = APIRouter(generate_unique_id_function=_operation_id)
-    for router in ROUTERS:
-        api.include_router(router, prefix="/api/v1")
-    return api
+def _operations(routers: tuple[APIRouter, ...]) -> APIRouter:
+    """Their validators take a third of a second to build: the applications of a process share
+    them."""
+    together = APIRouter(generate_unique_id_function=_operation_id)
+    for router in routers:
+        together.include_router(router, prefix="/api/v1")
+    return together
 
 
 def _operation_id(route: APIRoute) -> str:
