@@ -41,6 +41,7 @@ from turnout.gateway.bench import GatewayBench
 from turnout.gateway.drill_routes import router as drill
 from turnout.gateway.routes import router as gateway
 from turnout.http import BodyLimit, GuardedRoute, Resources, system_clock
+from turnout.interop.doors import DOORS
 from turnout.monitoring.routes import router as monitoring
 from turnout.observations.compare_routes import router as comparison
 from turnout.observations.performance_routes import router as performance
@@ -189,7 +190,7 @@ def create_app(
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},
         generate_unique_id_function=_operation_id,
-        openapi_tags=[{"name": tag} for tag in TAGS],
+        openapi_tags=[{"name": tag} for tag in (*TAGS, *_tags_of_doors(settings))],
         middleware=[Middleware(RequestTelemetry), Middleware(BodyLimit, limit)],
     )
     app.state.resources = Resources(
@@ -199,7 +200,8 @@ def create_app(
     app.state.feed = feed
     app.state.gates = Runner(bench=GatewayBench(running), calls=calls)
     install_problem_handlers(app)
-    app.router.routes.extend(_operations(ROUTERS).routes)
+    doors = tuple(DOORS[door] for door in settings.open_doors)
+    app.router.routes.extend(_operations(ROUTERS, doors).routes)
     _add_operations(app, engine, running)
     _add_documentation(app, gate)
     _refuse_unguarded(app)
@@ -207,17 +209,23 @@ def create_app(
 
 
 @cache
-def _operations(routers: tuple[APIRouter, ...]) -> APIRouter:
+def _operations(routers: tuple[APIRouter, ...], doors: tuple[APIRouter, ...]) -> APIRouter:
     """Their validators take a third of a second to build: the applications of a process share
     them."""
     together = APIRouter(generate_unique_id_function=_operation_id)
     for router in routers:
         together.include_router(router, prefix="/api/v1")
+    for door in doors:
+        together.include_router(door)
     return together
 
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
+
+
+def _tags_of_doors(settings: Settings) -> list[str]:
+    return [str(tag) for door in settings.open_doors for tag in DOORS[door].tags]
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """Every setting there is, read once from the environment and passed down."""
 
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -11,6 +12,29 @@ from turnout.addresses import check_secure_url
 
 _ASYMMETRIC: Final = "(RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA)"
 """With these, whoever can verify a token cannot make one."""
+
+
+class Door(StrEnum):
+    """A way in for clients that were made for something else: see `interop/`."""
+
+    CLASSIC = "classic"
+    QUICKSTART = "quickstart"
+    MLFLOW = "mlflow"
+    OFREP = "ofrep"
+    OIP = "oip"
+
+
+def check_doors(text: str) -> str:
+    for name in _names(text):
+        if name not in set(Door):
+            raise ValueError(
+                f"{name!r} is not a door: TURNOUT_INTEROP lists some of {','.join(Door)}, or none"
+            )
+    return text
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 class Settings(BaseSettings):
@@ -54,6 +78,8 @@ class Settings(BaseSettings):
     max_body_megabytes: int = Field(default=16, ge=1, le=1024)
     max_artifact_megabytes: int = Field(default=1024, ge=1, le=102_400)
 
+    interop: Annotated[str, AfterValidator(check_doors)] = ",".join(Door)
+
     backup_hours: float | None = Field(default=None, gt=0, le=8760)
     backup_dir: Path | None = None
     backup_retention_days: int = Field(default=90, ge=1, le=3650)
@@ -71,6 +97,10 @@ class Settings(BaseSettings):
         if self.oidc_keys_url is not None and self.oidc_issuer is None:
             raise ValueError("TURNOUT_OIDC_KEYS_URL needs TURNOUT_OIDC_ISSUER")
         return self
+
+    @property
+    def open_doors(self) -> tuple[Door, ...]:
+        return tuple(door for door in Door if door in _names(self.interop))
 
     @property
     def artifacts_dir(self) -> Path:

@@ -1,0 +1,3 @@
+from turnout import http
+
+router = http.router("MLflow")
