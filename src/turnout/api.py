@@ -1,10 +1,9 @@
 """The HTTP application: it wires routers, resources and pages together, and does nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -96,6 +95,24 @@ ROUTERS: Final = (
     monitoring,
     webhooks,
 )
+
+
+def operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def together(routers: Iterable[APIRouter], *, prefix: str = "") -> APIRouter:
+    operations = APIRouter(generate_unique_id_function=operation_id)
+    for router in routers:
+        operations.include_router(router, prefix=prefix)
+    return operations
+
+
+# Their validators take a third of a second to build, when they are asked for first: the
+# applications of one process share them.
+OPERATIONS: Final = together(ROUTERS, prefix="/api/v1")
+DOOR_OPERATIONS: Final = {door: together([router]) for door, router in DOORS.items()}
+
 # The operations read their paths so, too: what one of the two could read and the other could not
 # would be let through. `int`, for one, does not take 1.0.
 _UUID: Final = TypeAdapter(UUID)
@@ -189,7 +206,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},
-        generate_unique_id_function=_operation_id,
+        generate_unique_id_function=operation_id,
         openapi_tags=[{"name": tag} for tag in (*TAGS, *_tags_of_doors(settings))],
         middleware=[Middleware(RequestTelemetry), Middleware(BodyLimit, limit)],
     )
@@ -200,28 +217,13 @@ def create_app(
     app.state.feed = feed
     app.state.gates = Runner(bench=GatewayBench(running), calls=calls)
     install_problem_handlers(app)
-    doors = tuple(DOORS[door] for door in settings.open_doors)
-    app.router.routes.extend(_operations(ROUTERS, doors).routes)
+    app.router.routes.extend(OPERATIONS.routes)
+    for door in settings.open_doors:
+        app.router.routes.extend(DOOR_OPERATIONS[door].routes)
     _add_operations(app, engine, running)
     _add_documentation(app, gate)
     _refuse_unguarded(app)
     return app
-
-
-@cache
-def _operations(routers: tuple[APIRouter, ...], doors: tuple[APIRouter, ...]) -> APIRouter:
-    """Their validators take a third of a second to build: the applications of a process share
-    them."""
-    together = APIRouter(generate_unique_id_function=_operation_id)
-    for router in routers:
-        together.include_router(router, prefix="/api/v1")
-    for door in doors:
-        together.include_router(door)
-    return together
-
-
-def _operation_id(route: APIRoute) -> str:
-    return route.name
 
 
 def _tags_of_doors(settings: Settings) -> list[str]:
