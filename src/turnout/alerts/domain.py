@@ -28,6 +28,7 @@ class Kind(StrEnum):
     SAMPLE_RATIO = "sample_ratio"
     BASELINE = "baseline"
     UNWATCHED = "unwatched"
+    ROLLBACK = "rollback"
 
 
 class State(StrEnum):

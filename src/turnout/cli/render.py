@@ -18,6 +18,7 @@ COLOURS: Final = {
     "awaiting_approval": "magenta",
     "paused": "yellow",
     "succeeded": "green",
+    "rolling_back": "red",
     "rolled_back": "red",
     "aborted": "red",
     "failed": "bold red",

@@ -17,6 +17,7 @@ class EventType(StrEnum):
     ROLLOUT_AWAITING_APPROVAL = "rollout.awaiting_approval"
     ROLLOUT_SUCCEEDED = "rollout.succeeded"
     ROLLOUT_ABORTED = "rollout.aborted"
+    ROLLOUT_ROLLING_BACK = "rollout.rolling_back"
     ROLLOUT_ROLLED_BACK = "rollout.rolled_back"
     ROLLOUT_FAILED = "rollout.failed"
     EXPERIMENT_STARTED = "experiment.started"

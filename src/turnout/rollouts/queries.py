@@ -254,14 +254,20 @@ async def shadow_step(session: AsyncSession, rollout: Rollout) -> RolloutStep | 
 async def rollbacks(
     session: AsyncSession, model_id: int, *, limit: int, before: int | None
 ) -> Sequence[tuple[RolloutStep, Rollout]]:
-    """Every time a version of this model was taken off the road, newest first.
+    """Every time a version of this model was taken off the road, newest first: the step with which
+    that began.
 
     A model has one rollout at a time, so they end in the order in which they were started.
     """
     query = (
         select(RolloutStep, Rollout)
         .join(Rollout, Rollout.id == RolloutStep.rollout_id)
-        .where(Rollout.model_id == model_id, RolloutStep.event == Event.ROLLED_BACK)
+        .where(
+            Rollout.model_id == model_id,
+            Rollout.phase != Phase.FAILED,
+            RolloutStep.event.in_([Event.ROLLING_BACK, Event.ROLLED_BACK]),
+            RolloutStep.from_phase.is_distinct_from(Phase.ROLLING_BACK),
+        )
         .order_by(Rollout.seq.desc())
         .limit(limit)
     )

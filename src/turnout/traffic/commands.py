@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.access.commands import audit
+from turnout.alerts import commands as alerts
 from turnout.registry import queries as registry
 from turnout.registry.approvals import check_deployment
 from turnout.registry.domain.version import ModelRef, VersionNotFound, VersionRef
@@ -36,6 +37,11 @@ CHANNEL: Final = "turnout_split"
 
 LOCK: Final = 0x7472
 """Keeps these advisory locks apart from other uses of them in the same database."""
+
+
+def stuck(model: str) -> str:
+    """The cause of an alert about traffic that could not be moved: it is over once it was."""
+    return f"models/{model}/rollback-failed"
 
 
 async def set_split(
@@ -78,7 +84,7 @@ async def set_split(
         ),
         former,
         action="split.set",
-        subject=f"models/{model}/split",
+        model=model,
         actor=actor,
         now=now,
         reason=reason,
@@ -120,7 +126,7 @@ async def reinstate(
         ),
         former,
         action="split.reinstated",
-        subject=f"models/{model}/split",
+        model=model,
         actor=actor,
         now=now,
         reason=reason,
@@ -293,7 +299,7 @@ async def _put_in_force(
     former: Split | None,
     *,
     action: str,
-    subject: str,
+    model: str,
     actor: str,
     now: datetime,
     reason: str | None,
@@ -309,11 +315,14 @@ async def _put_in_force(
         session,
         actor=actor,
         action=action,
-        subject=subject,
+        subject=f"models/{model}/split",
         now=now,
         before=noted(former) if former else None,
         after=noted(split),
         reason=reason,
+    )
+    await alerts.resolve(
+        session, cause=stuck(model), reason=f"the traffic was moved by {actor}", now=now
     )
     await _tell_gateways(session, split.model_id)
     return split

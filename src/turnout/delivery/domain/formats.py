@@ -22,6 +22,7 @@ Action = Literal["trigger", "acknowledge", "resolve"]
 ACTIONS: Final[Mapping[str, Action]] = {
     EventType.ROLLOUT_AWAITING_APPROVAL: "trigger",
     EventType.ROLLOUT_PAUSED: "trigger",
+    EventType.ROLLOUT_ROLLING_BACK: "trigger",
     EventType.ROLLOUT_ROLLED_BACK: "trigger",
     EventType.ROLLOUT_FAILED: "trigger",
     EventType.ROLLOUT_ADVANCED: "resolve",
@@ -38,6 +39,7 @@ ACTIONS: Final[Mapping[str, Action]] = {
 SEVERITIES: Final[Mapping[str, str]] = {
     EventType.ROLLOUT_AWAITING_APPROVAL: "info",
     EventType.ROLLOUT_PAUSED: "warning",
+    EventType.ROLLOUT_ROLLING_BACK: "error",
     EventType.ROLLOUT_ROLLED_BACK: "error",
     EventType.ROLLOUT_FAILED: "critical",
     EventType.WEBHOOK_DISABLED: "warning",
@@ -46,6 +48,7 @@ SEVERITIES: Final[Mapping[str, str]] = {
 SYMBOLS: Final[Mapping[str, str]] = {
     EventType.ROLLOUT_AWAITING_APPROVAL: ":raised_hand:",
     EventType.ROLLOUT_SUCCEEDED: ":white_check_mark:",
+    EventType.ROLLOUT_ROLLING_BACK: ":rewind:",
     EventType.ROLLOUT_ROLLED_BACK: ":rewind:",
     EventType.ROLLOUT_FAILED: ":rotating_light:",
     EventType.ALERT_FIRING: ":rotating_light:",

@@ -65,6 +65,9 @@ _SENTENCES: Final[Mapping[str, Callable[[_Said], str]]] = {
         f"The rollout of {say.release} waits for somebody's approval"
     ),
     EventType.ROLLOUT_SUCCEEDED: lambda say: f"{say.release} is promoted: it answers all traffic",
+    EventType.ROLLOUT_ROLLING_BACK: lambda say: (
+        f"{say.release} is being rolled back" + say.weight(", and has {} % of traffic left")
+    ),
     EventType.ROLLOUT_ROLLED_BACK: lambda say: (
         f"{say.release} was rolled back" + say.known("; {} answers again", "baseline")
     ),

@@ -1,8 +1,8 @@
 """What calls a person to a rollout, and what calls them off again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,15 +11,17 @@ from turnout.alerts import commands as alerts
 from turnout.alerts.domain import Kind, Severity
 from turnout.rollouts.domain.concerns import Concern, Worry
 from turnout.rollouts.domain.phases import Phase
-from turnout.rollouts.domain.progress import PausedBy, Progress, moves_traffic
+from turnout.rollouts.domain.progress import PausedBy, Progress
 from turnout.rollouts.domain.transitions import Transition
 from turnout.rollouts.tables import Rollout
 from turnout.stats.verdict import Verdict
+from turnout.traffic.commands import stuck
 
 _KINDS: Final[Mapping[Worry, Kind]] = {
     Worry.UNEVEN_ARMS: Kind.SAMPLE_RATIO,
     Worry.AILING_BASELINE: Kind.BASELINE,
 }
+SEEN_AGAIN: Final = "somebody has looked at it again"
 
 
 async def doubt(
@@ -78,36 +80,45 @@ async def stepped(
 ) -> None:
     """Call for what a step leaves to a person, and off for what it has settled.
 
-    What can be said against the evidence calls by itself, so a pause for that does not.
+    What can be said against the evidence calls by itself, so a pause for that does not. A rollback
+    that could not be carried out is settled by whoever moves the traffic.
     """
     progress = transition.progress
+    settled = {}
     if _waits(before) and not _waits(progress):
-        reason = f"it was {transition.event}: {transition.reason}"
-        await alerts.resolve(session, cause=_cause(rollout.id, "paused"), reason=reason, now=now)
+        settled["paused"] = f"the rollout is {progress.phase}: {transition.reason}"
     if rollout.missed_at is not None:
-        await seen_again(session, rollout.id, now=now)
+        settled["missed"] = SEEN_AGAIN
         rollout.missed_at = None
-    told: dict[str, Any] = {
-        "now": now,
-        "subject": _subject(model, rollout.id),
-        "model": model,
-        "summary": transition.reason,
-        "data": {"rollout": rollout.id, "stage": before.stage, "verdict": transition.verdict},
-    }
-    if _waits(progress) and not _waits(before) and not rollout.sequences.worries:
+    if before.retreat is not None and progress.phase.terminal:
+        settled["rolling_back"] = f"the rollout is {progress.phase}"
+    for what, reason in sorted(settled.items()):
+        await alerts.resolve(session, cause=_cause(rollout.id, what), reason=reason, now=now)
+    for cause, kind, severity in _calls(rollout, model, before, transition):
         await alerts.fire(
             session,
-            **told,
-            cause=_cause(rollout.id, "paused"),
-            kind=Kind.ACTION_FAILED if transition.verdict is Verdict.ERROR else Kind.NO_DATA,
-            severity=Severity.WARNING,
+            cause=cause,
+            kind=kind,
+            severity=severity,
+            subject=_subject(model, rollout.id),
+            model=model,
+            summary=transition.reason,
+            data={"rollout": rollout.id, "stage": before.stage, "verdict": transition.verdict},
+            now=now,
         )
+
+
+def _calls(
+    rollout: Rollout, model: str, before: Progress, transition: Transition
+) -> Iterator[tuple[str, Kind, Severity]]:
+    progress = transition.progress
     if progress.phase is Phase.FAILED:
-        cause, kind = _failed(model), Kind.ACTION_FAILED
-        await alerts.fire(session, **told, cause=cause, kind=kind, severity=Severity.CRITICAL)
-    elif progress.split_id is None and moves_traffic(before, progress):
-        reason = f"the traffic was moved since: {transition.reason}"
-        await alerts.resolve(session, cause=_failed(model), reason=reason, now=now)
+        yield stuck(model), Kind.ACTION_FAILED, Severity.CRITICAL
+    if _waits(progress) and not _waits(before) and not rollout.sequences.worries:
+        kind = Kind.ACTION_FAILED if transition.verdict is Verdict.ERROR else Kind.NO_DATA
+        yield _cause(rollout.id, "paused"), kind, Severity.WARNING
+    if progress.phase is Phase.ROLLING_BACK and before.retreat is None:
+        yield _cause(rollout.id, "rolling_back"), Kind.ROLLBACK, Severity.WARNING
 
 
 async def missed(
@@ -128,7 +139,7 @@ async def missed(
 
 async def seen_again(session: AsyncSession, rollout_id: UUID, *, now: datetime) -> None:
     cause = _cause(rollout_id, "missed")
-    await alerts.resolve(session, cause=cause, reason="somebody has looked at it again", now=now)
+    await alerts.resolve(session, cause=cause, reason=SEEN_AGAIN, now=now)
 
 
 def _waits(progress: Progress) -> bool:
@@ -142,7 +153,3 @@ def _subject(model: str, rollout_id: UUID) -> str:
 
 def _cause(rollout_id: UUID, what: str) -> str:
     return f"rollouts/{rollout_id}/{what}"
-
-
-def _failed(model: str) -> str:
-    return f"models/{model}/rollback-failed"

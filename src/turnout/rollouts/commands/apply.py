@@ -91,6 +91,8 @@ async def apply(
     if moves_traffic(before, progress):
         if progress.split_id is None:
             progress = await _set_traffic(session, change, progress)
+        if progress.phase is Phase.ROLLING_BACK and before.retreat is None:
+            await _take_off_the_road(session, change, change.candidate)
         if progress.phase.terminal:
             await _finish(session, change, progress)
     if progress.phase.terminal:
@@ -250,9 +252,9 @@ async def _finish(session: AsyncSession, change: _Change, progress: Progress) ->
                 await _enter_production(session, change)
             if rollout.restores and change.baseline is not None:
                 await _take_off_the_road(session, change, change.baseline)
-        case Phase.ROLLED_BACK:
+        case Phase.ROLLED_BACK if rollout.progress.retreat is None:
             await _take_off_the_road(session, change, change.candidate)
-        case Phase.ABORTED:
+        case Phase.ROLLED_BACK | Phase.ABORTED:
             await _drop_overrides(session, change, change.candidate)
     await traffic.release(session, rollout.model_id, owner=change.owner, **change.by)
 

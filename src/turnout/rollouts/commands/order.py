@@ -78,6 +78,14 @@ async def roll_back(
     )
 
 
+async def roll_back_at_once(
+    session: AsyncSession, rollout_id: UUID, order: Order, *, actor: str, now: datetime
+) -> Rollout:
+    return await _obey_together(
+        session, rollout_id, lambda at: verbs.roll_back_at_once(at, order), actor=actor, now=now
+    )
+
+
 async def _obey(
     session: AsyncSession, rollout_id: UUID, verb: Verb, *, actor: str, now: datetime
 ) -> Rollout:

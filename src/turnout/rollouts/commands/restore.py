@@ -59,8 +59,8 @@ async def restore(
 ) -> Rollout:
     """Take the version that answers off the road, and let an earlier one answer at once.
 
-    A rollout under way is rolled back, to its baseline. What is taken off the road is
-    quarantined.
+    A rollout under way is rolled back, to its baseline: in the time that its plan takes for that,
+    or at once where another version is to answer. What is taken off the road is quarantined.
     """
     model = await registry.model(session, model_name)
     await lock(session, model)
@@ -71,9 +71,9 @@ async def restore(
         if target is not None and target.id == live.candidate_id:
             raise CandidateUnderWay(target, live)
         said = Order(reason=wish.reason)
-        live = await order.roll_back(session, live.id, said, actor=actor, now=now)
         if target is None or target.id == live.baseline_id:
-            return live
+            return await order.roll_back(session, live.id, said, actor=actor, now=now)
+        await order.roll_back_at_once(session, live.id, said, actor=actor, now=now)
     return await _switch(session, model, target, wish.reason, actor=actor, now=now)
 
 

@@ -69,6 +69,7 @@ def _launch(plan: Plan, candidate: str, wish: Retry) -> Launch:
         guardrails=plan.guardrails,
         promote=plan.promote,
         on_conflict=plan.on_conflict,
+        rollback_over=plan.rollback_over,
         override_quarantine=wish.override_quarantine,
         override_freeze=wish.override_freeze,
         reason=wish.reason,

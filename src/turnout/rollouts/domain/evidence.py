@@ -104,7 +104,8 @@ def judge(
     Any guardrail may cause the rollback, so each gets an equal part of the error rate: over the
     whole plan and all looks, an innocent candidate is rolled back with a chance of at most
     1 - confidence. Windows that a person starts afresh by hand come on top of that, and so does
-    the goal's chance to show harm, (1 - confidence_level)/2.
+    the goal's chance to show harm, (1 - confidence_level)/2. While a rollback takes its time, only
+    harm matters.
     """
     if progress.warming:
         return Judgement(
@@ -112,6 +113,8 @@ def judge(
         ), sequences
     judged, memories = _watched(plan, progress, evidence, sequences, now)
     judgement = _judgement(plan, progress, evidence, judged, now)
+    if progress.retreat is not None:
+        return judgement, Sequences(guardrails=memories)
     stage, pursued = plan.stages[progress.stage], sequences.goal
     if stage.goal is not None:
         goal, pursued = pursue(
@@ -185,8 +188,9 @@ def _watched(
 ) -> tuple[tuple[Judged, ...], tuple[Memory, ...]]:
     limits = plan.limits(progress.stage)
     bake = plan.stages[progress.stage].bake
+    timed = bool(bake) and progress.retreat is None
     moment = Moment(
-        served=progress.elapsed(now) / bake if bake else None,
+        served=progress.elapsed(now) / bake if timed else None,
         seconds=(now - progress.entered_at).total_seconds(),
     )
     gates = max(1, plan.gates)

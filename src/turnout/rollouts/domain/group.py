@@ -15,7 +15,7 @@ from turnout.rollouts.domain.plan import Launch, OnConflict
 from turnout.rollouts.domain.transitions import Event, Situation, Transition, decide, obstructed
 
 FORWARD: Final = frozenset({Event.ADVANCED, Event.SUCCEEDED})
-DOWN: Final = frozenset({Event.ROLLED_BACK, Event.ABORTED})
+DOWN: Final = frozenset({Event.ROLLING_BACK, Event.ROLLED_BACK, Event.ABORTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,20 +60,25 @@ def decide_together(
 ) -> dict[UUID, Transition]:
     """What becomes of the members of a release group; a rollout alone is a group of one.
 
-    A member that goes down takes all with it. They enter a stage, and finish, together: while one
-    of them is not ready, those that are wait. Everything else each does by itself. `refused` are
-    those whose decision could not be carried out, and why.
+    A member that goes down takes all with it, each in the time that its own plan takes for a
+    rollback; one that is on its way down is left alone. They enter a stage, and finish, together:
+    while one of them is not ready, those that are wait. Everything else each does by itself.
+    `refused` are those whose decision could not be carried out, and why.
     """
     decided = {key: decide(at) for key, at in members.items()}
     changes = {key: found for key, found in decided.items() if isinstance(found, Transition)}
-    down = [(key, change) for key, change in changes.items() if change.event in DOWN]
+    down = {key: change for key, change in changes.items() if change.event in DOWN}
     if down:
         # a guardrail that fails weighs more than a search without a finding
-        cause, worst = max(down, key=lambda pair: pair[1].event is Event.ROLLED_BACK)
-        together = {key: _follow(at, cause, worst) for key, at in members.items()}
-        changes = together | {
-            key: change for key, change in changes.items() if change.event is worst.event
+        harmed = {key: change for key, change in down.items() if change.event is not Event.ABORTED}
+        leading = harmed or down
+        cause, worst = next(iter(leading.items()))
+        following = {
+            key: _follow(at, cause, worst)
+            for key, at in members.items()
+            if key not in leading and at.progress.retreat is None
         }
+        changes |= following
     changes |= {
         key: obstructed(members[key], changes[key], refusal)
         for key, refusal in refused.items()
@@ -87,6 +92,6 @@ def decide_together(
 
 def _follow(at: Situation, cause: UUID, worst: Transition) -> Transition:
     reason = f"its group goes down with rollout {cause}: {worst.reason}"
-    if worst.event is Event.ROLLED_BACK:
-        return transitions.roll_back(at, reason)
-    return transitions.abort(at, reason)
+    if worst.event is Event.ABORTED:
+        return transitions.abort(at, reason)
+    return transitions.roll_back(at, reason)

@@ -15,6 +15,7 @@ _NEWS: Final[Mapping[Event, EventType]] = {
     Event.PAUSED: EventType.ROLLOUT_PAUSED,
     Event.SUCCEEDED: EventType.ROLLOUT_SUCCEEDED,
     Event.ABORTED: EventType.ROLLOUT_ABORTED,
+    Event.ROLLING_BACK: EventType.ROLLOUT_ROLLING_BACK,
     Event.ROLLED_BACK: EventType.ROLLOUT_ROLLED_BACK,
     Event.FAILED: EventType.ROLLOUT_FAILED,
 }

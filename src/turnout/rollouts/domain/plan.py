@@ -12,6 +12,7 @@ from turnout.observations.domain.guardrails import Guardrail
 from turnout.quantities import BASIS_POINTS, STRICT, Duration, Moment, Text, Weight, percent
 from turnout.registry.domain.fields import VersionName
 from turnout.rollouts.domain.goals import StageGoal
+from turnout.rollouts.domain.retreat import LONGEST
 
 EXTENSION: Final = timedelta(minutes=10)
 """How much longer than its bake time a stage may wait for evidence, at the least."""
@@ -128,6 +129,7 @@ class Plan:
 
     It never changes; who changes the stages to come makes a new version. `reserved` is how many
     guardrails the error rate was divided among at the start: later versions have no more of them.
+    Without `rollback_over` a rollback moves all traffic at once.
     """
 
     strategy: Strategy
@@ -135,6 +137,7 @@ class Plan:
     guardrails: tuple[Guardrail, ...] = DEFAULT_GUARDRAILS
     promote: bool = True
     on_conflict: OnConflict = OnConflict.REJECT
+    rollback_over: Duration | None = None
     version: int = 1
     reserved: int = 0
 
@@ -185,6 +188,10 @@ class Launch:
     this one is refused (`reject`), starts when the other has ended (`queue`), or aborts the other
     and takes its place (`supersede`). `override_quarantine` starts a version that was rolled back
     before, `override_freeze` starts in a freeze window; then `reason` says why.
+
+    A rollback moves all traffic at once. With `rollback_over`, such as `2m`, the candidate keeps
+    three quarters of its share, then a half, then one, and none at the end of that time, for
+    a baseline that needs time to grow; harm that shows again meanwhile ends it at once.
     """
 
     __pydantic_config__ = STRICT
@@ -199,6 +206,7 @@ class Launch:
     starts_at: Moment | None = None
     start_approval: bool = False
     on_conflict: OnConflict = OnConflict.REJECT
+    rollback_over: Duration | None = None
     override_quarantine: bool = False
     override_freeze: bool = False
     reason: Annotated[Text, MaxLen(2000)] | None = None
@@ -208,6 +216,11 @@ class Launch:
         check_plan(self.plan())
         if self.starts_at is not None and self.starts_at.tzinfo is None:
             raise ValueError("write starts_at with its offset, such as 2026-03-02T22:00:00+01:00")
+        if self.rollback_over is not None and not timedelta() < self.rollback_over <= LONGEST:
+            raise ValueError(
+                "rollback_over lies between 0 and 1h, for the candidate goes on answering until"
+                " then: leave it out to roll back at once"
+            )
         check_reasons(self.reason, quarantine=self.override_quarantine, freeze=self.override_freeze)
 
     def plan(self) -> Plan:
@@ -230,6 +243,7 @@ class Launch:
             guardrails=DEFAULT_GUARDRAILS if self.guardrails is None else self.guardrails,
             promote=self.promote,
             on_conflict=self.on_conflict,
+            rollback_over=self.rollback_over,
         )
 
 

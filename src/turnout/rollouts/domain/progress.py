@@ -6,6 +6,7 @@ from typing import assert_never
 from turnout.quantities import BASIS_POINTS
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Plan
+from turnout.rollouts.domain.retreat import Retreat
 
 
 class PausedBy(StrEnum):
@@ -37,7 +38,8 @@ class Progress:
     fresh start of one has a split of its own: nothing older counts. None means that the split is
     yet to be set, which the command that stores this progress does in the same transaction.
     While `warming`, nothing counts: the stage proper begins with a fresh split. Of a rollout that
-    is scheduled, `entered_at` is when it may begin.
+    is scheduled, `entered_at` is when it may begin. `retreat` is how far a rollback has come that
+    takes its time, also where it could not be carried out to its end.
     """
 
     phase: Phase
@@ -49,6 +51,7 @@ class Progress:
     pause: Pause | None = None
     approved: tuple[int, ...] = ()
     warming: bool = False
+    retreat: Retreat | None = None
 
     def elapsed(self, now: datetime) -> timedelta:
         """Time served in this stage, pauses left out; a clock that steps back takes none away."""
@@ -107,7 +110,7 @@ def exposure(plan: Plan, progress: Progress) -> Exposure:
     match progress.phase:
         case Phase.SUCCEEDED:
             return Exposure(weight=BASIS_POINTS if plan.promote else 0)
-        case Phase.DRAFT | Phase.SCHEDULED | Phase.ROLLING_BACK | Phase.ROLLED_BACK | Phase.ABORTED:
+        case Phase.DRAFT | Phase.SCHEDULED | Phase.ROLLED_BACK | Phase.ABORTED:
             return Exposure(weight=0)
         case (
             Phase.RUNNING
@@ -115,9 +118,11 @@ def exposure(plan: Plan, progress: Progress) -> Exposure:
             | Phase.PAUSED
             | Phase.PROMOTING
             | Phase.BAKING
+            | Phase.ROLLING_BACK
             | Phase.FAILED  # its rollback could not be carried out
         ):
-            stage = plan.stages[progress.stage]
-            return Exposure(weight=stage.weight, shadow=stage.shadow)
+            stage, retreat = plan.stages[progress.stage], progress.retreat
+            weight = stage.weight if retreat is None else retreat.of(stage.weight)
+            return Exposure(weight=weight, shadow=stage.shadow)
         case _:
             assert_never(progress.phase)

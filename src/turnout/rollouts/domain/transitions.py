@@ -12,7 +12,15 @@ from turnout.rollouts.domain.evidence import Judgement
 from turnout.rollouts.domain.freezes import Frozen
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import START_APPROVAL, OnConflict, OnDeadline, Plan, Stage
-from turnout.rollouts.domain.progress import Pause, PausedBy, Progress, entry, working_phase
+from turnout.rollouts.domain.progress import (
+    Pause,
+    PausedBy,
+    Progress,
+    entry,
+    exposure,
+    working_phase,
+)
+from turnout.rollouts.domain.retreat import Retreat
 from turnout.stats.goal import GoalFinding, GoalStatus
 from turnout.stats.verdict import Verdict
 
@@ -32,6 +40,8 @@ class Event(StrEnum):
     REPLANNED = "replanned"
     SUCCEEDED = "succeeded"
     ABORTED = "aborted"
+    ROLLING_BACK = "rolling_back"
+    STEPPED_BACK = "stepped_back"
     ROLLED_BACK = "rolled_back"
     FAILED = "failed"
 
@@ -82,6 +92,8 @@ class Hold:
 
 Decision = Transition | Hold
 
+OFF_THE_ROAD: Final = frozenset({Event.ROLLING_BACK, Event.STEPPED_BACK, Event.ROLLED_BACK})
+
 _WAITS_FOR_A_PERSON: Final = {
     Phase.PAUSED: "paused until a person resumes it",
     Phase.AWAITING_APPROVAL: "waits for an approval",
@@ -110,24 +122,32 @@ def go_live(plan: Plan, now: datetime, reason: str, *, event: Event) -> Transiti
 def decide(at: Situation) -> Decision:
     """Decide by the clock and the evidence; whatever a person decides goes before.
 
-    In this order: a guardrail that fails, in every live phase; a pause, which only a person ends;
-    evidence that cannot be trusted; a freeze window; the bake time; the evidence; the approval.
+    In this order: a rollback that has begun, which nothing stops; a guardrail that fails, in every
+    live phase; a pause, which only a person ends; evidence that cannot be trusted; a freeze window;
+    the bake time; the evidence; the approval.
     """
     phase = at.progress.phase
     if phase.waiting:
         return _begin(at)
     if phase.terminal:
         return Hold(reason=f"the rollout is {phase}")
+    if at.progress.retreat is not None:
+        return _go_back(at, at.progress.retreat)
     if at.judgement.verdict is Verdict.FAIL:
         return roll_back(at, at.judgement.reason)
-    if at.judgement.asks and phase is not Phase.PAUSED:
-        return pause(at, at.judgement.reason, by=PausedBy.EVIDENCE)
-    if (standing := _WAITS_FOR_A_PERSON.get(phase)) is not None:
-        return Hold(reason=standing)
     return _go_on(at)
 
 
 def _go_on(at: Situation) -> Decision:
+    phase = at.progress.phase
+    if at.judgement.asks and phase is not Phase.PAUSED:
+        return pause(at, at.judgement.reason, by=PausedBy.EVIDENCE)
+    if (standing := _WAITS_FOR_A_PERSON.get(phase)) is not None:
+        return Hold(reason=standing)
+    return _in_its_stage(at)
+
+
+def _in_its_stage(at: Situation) -> Decision:
     if at.progress.warming:
         return _end_of_warm_up(at)
     if (uneven := at.judgement.concern(Worry.UNEVEN_ARMS)) is not None:
@@ -135,6 +155,25 @@ def _go_on(at: Situation) -> Decision:
     if at.frozen is not None:
         return Hold(reason=str(at.frozen), next_look=at.frozen.until)
     return _end_of_stage(at)
+
+
+def _go_back(at: Situation, retreat: Retreat) -> Decision:
+    """Go on by the clock. Harm that shows again, in nothing but what the candidate has answered
+    since the last step, is not put up with until the end."""
+    if at.judgement.verdict is Verdict.FAIL:
+        return roll_back_at_once(at, f"harm shows again while rolling back: {at.judgement.reason}")
+    left = retreat.due(at.now)
+    if left == retreat.left:
+        over = f"{retreat.ends:%H:%M:%S} UTC"
+        return Hold(reason=f"rolling back until {over}", next_look=retreat.next_step)
+    if not left:
+        return replace(roll_back_at_once(at, retreat.reason), verdict=retreat.verdict)
+    return Transition(
+        event=Event.STEPPED_BACK,
+        progress=replace(at.progress, split_id=None, retreat=replace(retreat, left=left)),
+        reason=retreat.reason,
+        verdict=retreat.verdict,
+    )
 
 
 def _begin(at: Situation) -> Decision:
@@ -267,9 +306,26 @@ def resume(at: Situation, reason: str) -> Transition:
 
 
 def roll_back(at: Situation, reason: str) -> Transition:
+    """Take the candidate off the road, by and by where the plan says so and it answers anybody.
+    A second time it goes at once."""
+    over, answers = at.plan.rollback_over, exposure(at.plan, at.progress).weight
+    if over is None or not answers or at.progress.retreat is not None:
+        return roll_back_at_once(at, reason)
+    verdict = at.judgement.verdict
+    retreat = Retreat(began=at.now, over=over, reason=reason, verdict=verdict)
+    ended = at.progress.ended(Phase.ROLLING_BACK, at.now)
+    return Transition(
+        event=Event.ROLLING_BACK,
+        progress=replace(ended, warming=False, retreat=retreat),
+        reason=reason,
+        verdict=verdict,
+    )
+
+
+def roll_back_at_once(at: Situation, reason: str) -> Transition:
     return Transition(
         event=Event.ROLLED_BACK,
-        progress=at.progress.ended(Phase.ROLLED_BACK, at.now),
+        progress=replace(at.progress.ended(Phase.ROLLED_BACK, at.now), retreat=None),
         reason=reason,
         verdict=at.judgement.verdict,
     )
@@ -294,7 +350,7 @@ def obstructed(at: Situation, attempted: Transition, refusal: Refusal) -> Transi
     reason = f"{attempted.event} could not be carried out: {refusal.detail}"
     if at.progress.phase.waiting:
         return abort(at, reason)
-    if attempted.event is not Event.ROLLED_BACK:
+    if attempted.event not in OFF_THE_ROAD:
         return replace(pause(at, reason, by=PausedBy.EVIDENCE), verdict=Verdict.ERROR)
     return Transition(
         event=Event.FAILED,

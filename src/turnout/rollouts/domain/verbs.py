@@ -50,6 +50,17 @@ class GuardrailFails(VerbRefused):
         )
 
 
+class BeingRolledBack(VerbRefused):
+    def __init__(self, at: Situation) -> None:
+        decision = decide(at)
+        until = decision.reason if isinstance(decision, Hold) else "the next tick goes on with it"
+        super().__init__(
+            f"the candidate is on its way off the road ({until}): a second rollback, or an abort,"
+            f" ends that at once, and nothing else can be done",
+            at,
+        )
+
+
 class EvidenceUntrusted(VerbRefused):
     def __init__(self, at: Situation, concern: Concern) -> None:
         super().__init__(
@@ -164,14 +175,23 @@ def skip(at: Situation, order: Emergency) -> Transition:
 
 
 def abort(at: Situation, order: Order) -> Transition:
+    """End it. What is being rolled back stays that, and is so at once."""
     if not at.progress.phase.waiting:
         check_under_way(at, order)
+    if at.progress.retreat is not None:
+        return roll_back_at_once(at, order)
     return transitions.abort(at, order.reason or "aborted by hand")
 
 
 def roll_back(at: Situation, order: Order) -> Transition:
     check_under_way(at, order)
     return transitions.roll_back(at, order.reason or "rolled back by hand")
+
+
+def roll_back_at_once(at: Situation, order: Order) -> Transition:
+    """Whatever time the plan takes for it."""
+    check_under_way(at, order)
+    return transitions.roll_back_at_once(at, order.reason or "rolled back by hand")
 
 
 def check_under_way(at: Situation, order: Order) -> None:
@@ -189,5 +209,7 @@ def _check_free(at: Situation, order: Advance) -> None:
 
 
 def check_no_harm(at: Situation) -> None:
+    if at.progress.retreat is not None:
+        raise BeingRolledBack(at)
     if at.judgement.verdict is Verdict.FAIL:
         raise GuardrailFails(at)
