@@ -101,9 +101,9 @@ async def _check_looks(
         judgement, _ = judge(plan, look.progress, look.evidence, look.sequences, look.at)
         assert judgement == look.judgement, (judgement, look.judgement)
     failed = [id_ for id_, look in looks.items() if look.judgement.verdict is Verdict.FAIL]
-    ends = {Event.ROLLED_BACK, Event.FAILED, Event.ABORTED}
+    ends = {Event.ROLLING_BACK, Event.ROLLED_BACK, Event.FAILED, Event.ABORTED}
     assert set(failed) <= {step.look_id for step in steps if step.event in ends}
-    if rollout.phase is Phase.ROLLED_BACK:
+    if rollout.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK}:
         lifted = select(AuditEntry.id).where(AuditEntry.action == "version.quarantine_lifted")
         held = await session.get(Quarantine, rollout.candidate_id)
         assert held is not None or (await session.scalars(lifted)).first() is not None

@@ -74,6 +74,7 @@ class Person:
             strategy="canary",
             stages=stages,
             on_conflict=self.random.choice(("reject", "reject", "queue", "supersede")),
+            rollback_over=self.random.choice((None, "0.6s")),
             override_quarantine=True,
             reason="a test",
         )

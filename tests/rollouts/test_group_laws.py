@@ -14,7 +14,13 @@ from turnout.rollouts.domain.group import DOWN, FORWARD, decide_together
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Plan, Stage, Strategy
 from turnout.rollouts.domain.progress import entry
-from turnout.rollouts.domain.transitions import Event, Situation, Transition, decide
+from turnout.rollouts.domain.transitions import (
+    Event,
+    Situation,
+    Transition,
+    decide,
+    roll_back,
+)
 from turnout.stats.verdict import Verdict
 
 MINUTE = timedelta(minutes=1)
@@ -29,11 +35,12 @@ LIVE = [Phase.RUNNING, Phase.PAUSED, Phase.AWAITING_APPROVAL]
 
 
 def member(
-    verdict: Verdict, phase: Phase, after: timedelta, stage: int, *, approved: bool
+    verdict: Verdict, phase: Phase, after: timedelta, stage: int, *, approved: bool, slow: bool
 ) -> Situation:
-    progress = entry(PLAN, stage, NOON, approved=(stage,) if approved else ())
+    plan = replace(PLAN, rollback_over=MINUTE) if slow else PLAN
+    progress = entry(plan, stage, NOON, approved=(stage,) if approved else ())
     return Situation(
-        plan=PLAN,
+        plan=plan,
         progress=replace(progress, phase=phase, split_id=7),
         judgement=Judgement(verdict=verdict, reason=f"it is {verdict}"),
         now=NOON + after,
@@ -51,6 +58,7 @@ def groups(draw: st.DrawFn) -> dict[UUID, Situation]:
         after=st.sampled_from([MINUTE, 10 * MINUTE, 10 * MINUTE, 60 * MINUTE]),
         stage=st.just(stage),
         approved=st.booleans(),
+        slow=st.booleans(),
     )
     found = draw(st.lists(members, min_size=1, max_size=4))
     return {UUID(int=number): at for number, at in enumerate(found)}
@@ -93,4 +101,23 @@ def test_a_member_that_is_refused_keeps_no_other_from_going_down(
     if harm:
         assert changes[stuck].event is Event.FAILED
         others = {key: change.event for key, change in changes.items() if key != stuck}
-        assert others == dict.fromkeys(members.keys() - {stuck}, Event.ROLLED_BACK)
+        assert others == {
+            key: Event.ROLLED_BACK if at.plan.rollback_over is None else Event.ROLLING_BACK
+            for key, at in members.items()
+            if key != stuck
+        }
+
+
+@given(groups(), st.data())
+def test_one_that_is_on_its_way_down_is_left_alone(
+    members: dict[UUID, Situation], data: st.DataObject
+) -> None:
+    gone = data.draw(st.sampled_from(sorted(members)))
+    slow = replace(members[gone], plan=replace(PLAN, rollback_over=MINUTE))
+    back = replace(roll_back(slow, "by hand").progress, split_id=8)
+    judgement = Judgement(verdict=Verdict.NO_DATA, reason="nothing seen")
+    members[gone] = replace(slow, progress=back, judgement=judgement)
+    changes = decide_together(members, {})
+
+    assert gone not in changes
+    assert not any(change.event in FORWARD for change in changes.values())

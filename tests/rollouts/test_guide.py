@@ -11,14 +11,14 @@ import turnout.api  # noqa: F401  (all routes, and with them all refusals)
 from turnout.errors import Conflict
 from turnout.observations.domain.guardrails import PAIRED, PROPORTIONS, Guardrail
 from turnout.rollouts.domain.phases import Phase
-from turnout.rollouts.domain.plan import OnConflict, OnDeadline, Stage, Strategy
+from turnout.rollouts.domain.plan import Launch, OnConflict, OnDeadline, Stage, Strategy
 from turnout.rollouts.domain.verbs import VerbRefused
 from turnout.stats.finding import Finding
 from turnout.stats.verdict import Verdict
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "rollouts.md").read_text()
 
-UNSEEN = {Phase.DRAFT, Phase.PROMOTING, Phase.ROLLING_BACK}
+UNSEEN = {Phase.DRAFT, Phase.PROMOTING}
 """No rollout is committed in these."""
 
 
@@ -55,9 +55,9 @@ def test_every_word_of_a_plan_is_explained(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted({field.name for of in (Stage, Guardrail) for field in fields(of)})
+    "name", sorted({field.name for of in (Launch, Stage, Guardrail) for field in fields(of)})
 )
-def test_every_field_of_a_stage_and_a_guardrail_is_explained(name: str) -> None:
+def test_every_field_of_a_launch_a_stage_and_a_guardrail_is_explained(name: str) -> None:
     assert f"`{name}`" in GUIDE or f'"{name}":' in GUIDE
 
 

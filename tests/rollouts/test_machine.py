@@ -28,7 +28,14 @@ from turnout.rollouts.domain.plan import Launch, Plan, Stage
 from turnout.rollouts.domain.progress import Progress, exposure
 from turnout.rollouts.domain.replan import Replan, replan
 from turnout.rollouts.domain.traffic import variants
-from turnout.rollouts.domain.transitions import Event, Hold, Situation, Transition, decide
+from turnout.rollouts.domain.transitions import (
+    OFF_THE_ROAD,
+    Event,
+    Hold,
+    Situation,
+    Transition,
+    decide,
+)
 from turnout.rollouts.domain.verbs import VerbRefused
 from turnout.stats.verdict import Verdict
 from turnout.traffic.domain.split import Role, Variant, check_arms
@@ -48,12 +55,16 @@ ramps = st.lists(stages, min_size=1, max_size=4, unique_by=lambda stage: stage.w
     lambda ramp: sorted(ramp, key=lambda stage: stage.weight)
 )
 plans = st.builds(
-    lambda first, ramp, approval: Launch(
-        candidate="2.0.0", stages=(*first, *ramp), start_approval=approval
+    lambda first, ramp, approval, over: Launch(
+        candidate="2.0.0",
+        stages=(*first, *ramp),
+        start_approval=approval,
+        rollback_over=over,
     ).plan(),
     mirror,
     ramps,
     st.booleans(),
+    st.none() | st.timedeltas(timedelta(seconds=1), timedelta(hours=1)),
 )
 freezes = st.none() | st.timedeltas(timedelta(minutes=1), timedelta(hours=6))
 PEOPLES: dict[str, Callable[[Situation, Promotion], Transition | None]] = {
@@ -163,13 +174,19 @@ class Rollout(RuleBasedStateMachine):
         at, decision = self.situation, decide(self.situation)
         if isinstance(decision, Hold):
             assert self.verdict is not Verdict.FAIL or not at.progress.phase.live
+            retreat = at.progress.retreat
+            assert retreat is None or self.now < retreat.began + retreat.over
             return
         self.check_precedence(at, decision)
         self.carry_out(decision)
 
     def check_precedence(self, at: Situation, decision: Transition) -> None:
+        if at.progress.phase is Phase.ROLLING_BACK:
+            ends = {Event.ROLLED_BACK} if self.verdict is Verdict.FAIL else OFF_THE_ROAD
+            assert decision.event in ends - {Event.ROLLING_BACK}
+            return
         if self.verdict is Verdict.FAIL:
-            assert decision.event is Event.ROLLED_BACK
+            assert decision.event in OFF_THE_ROAD
             return
         if decision.event is Event.WARMED_UP:
             assert at.progress.warming
@@ -230,16 +247,21 @@ class Rollout(RuleBasedStateMachine):
         assert not any(step.progress.phase.terminal for step in self.history[:-1])
 
     @invariant()
-    def weight_falls_only_at_the_end(self) -> None:
+    def weight_falls_only_at_the_end_and_on_the_way_back(self) -> None:
         assert self.plan is not None or not self.history
         weights = [exposure(self.plan, step.progress).weight for step in self.history if self.plan]
         live = weights[:-1] if self.history and self.progress.phase.terminal else weights
-        assert live == sorted(live)
+        back = sum(step.progress.phase is Phase.ROLLING_BACK for step in self.history)
+        up, down = live[: len(live) - back], live[len(live) - back :]
+        assert up == sorted(up)
+        assert down == sorted(down, reverse=True)
+        assert not down or down[0] < up[-1]
 
     @invariant()
     def timer_runs_exactly_while_nothing_stops_it(self) -> None:
         for step in self.history:
-            stopped = step.progress.phase is Phase.PAUSED or step.progress.phase.terminal
+            phase = step.progress.phase
+            stopped = phase in {Phase.PAUSED, Phase.ROLLING_BACK} or phase.terminal
             assert (step.progress.baking_since is None) is stopped
 
 

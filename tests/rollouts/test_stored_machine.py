@@ -92,11 +92,21 @@ class StoredRollouts(RuleBasedStateMachine):
         self.run(self.driver.register("1.0.0", model=self.model))
         self.run(self.driver.start("1.0.0", model=self.model))
 
-    @rule(on_conflict=st.sampled_from(OnConflict), start_approval=st.booleans())
-    def start(self, on_conflict: OnConflict, start_approval: bool) -> None:
+    @rule(
+        on_conflict=st.sampled_from(OnConflict),
+        start_approval=st.booleans(),
+        rollback_over=st.sampled_from([None, 6 * MINUTE]),
+    )
+    def start(
+        self, on_conflict: OnConflict, start_approval: bool, rollback_over: timedelta | None
+    ) -> None:
         version = f"{next(self.versions)}.0.0"
         self.run(self.driver.register(version, model=self.model))
-        wishes: dict[str, Any] = {"on_conflict": on_conflict, "start_approval": start_approval}
+        wishes: dict[str, Any] = {
+            "on_conflict": on_conflict,
+            "start_approval": start_approval,
+            "rollback_over": rollback_over,
+        }
         start = self.driver.start(version, model=self.model, stages=STAGES, **wishes)
         try:
             self.rollouts.append(self.run(start))

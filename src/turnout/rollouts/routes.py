@@ -85,7 +85,8 @@ async def start_rollout(
     """Takes a candidate from its first stage to 100 %, or off the road if it does harm.
 
     From here on it runs by itself: a stage ends when its bake time is over and every guardrail
-    passes, and a guardrail that fails puts the baseline back at once, in whatever phase. Without
+    passes, and a guardrail that fails puts the baseline back, in whatever phase: at once, or by
+    quarters `rollback_over` a time such as `2m`, for a baseline that must grow first. Without
     `stages`, the strategy's own list is used: `canary` goes up by 10 % every ten minutes.
     Without guardrails, these limits apply: error rate 10 %, mean latency 10 s, success rate 95 %.
 

@@ -175,7 +175,8 @@ async def abort_rollout(
     until it has ended, also before it has begun.
 
     Nothing is held against the candidate: it may be started again at any time. To take a bad
-    version off the road and keep it off, roll back instead.
+    version off the road and keep it off, roll back instead. What is being rolled back already
+    stays that, and has no traffic left at once.
     """
     rollout = await order.abort(session, rollout_id, body, actor=actor, now=now)
     return await rollout_view(session, rollout, now)
@@ -195,6 +196,9 @@ async def rollback_rollout(
 ) -> RolloutView:
     """Takes the candidate off the road: all traffic to the baseline, on every replica within
     milliseconds. Always possible while the rollout is under way, in any phase.
+
+    Where the plan says `rollback_over`, the candidate's share goes down by quarters in that time
+    (phase `rolling_back`): to have it go at once, roll back a second time.
 
     The candidate is quarantined: starting it again needs `override_quarantine` and a reason. When
     the rollout has succeeded already, use `POST /models/{model}/rollback`.
