@@ -105,8 +105,9 @@ async def test_it_is_quarantined_and_calls_a_person_from_the_first_step(driver: 
     quarantined, alerts = await driver.quarantined(), await driver.alerts()
     with pytest.raises(Quarantined):
         await driver.start("2.0.0", on_conflict=OnConflict.QUEUE)
-    override = {"override_quarantine": True, "reason": "not its fault"}
-    await driver.start("2.0.0", on_conflict=OnConflict.QUEUE, **override)
+    await driver.start(
+        "2.0.0", on_conflict=OnConflict.QUEUE, override_quarantine=True, reason="not its fault"
+    )
     await driver.tick(MINUTE)
 
     assert quarantined == ["2.0.0"]
