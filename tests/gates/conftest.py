@@ -18,7 +18,7 @@ class Door:
     open: bool = False
 
     async def admit(self, headers: Headers, *, again: bool = False) -> Caller:
-        return Caller(name=self.person, role=Role.OPERATOR)
+        return Caller(name=self.person, role=Role.ADMIN)
 
     def expect_change(self) -> None: ...
 
