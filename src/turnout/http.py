@@ -21,7 +21,7 @@ from turnout.callers import Caller, Gate, ModelsUnnamed, Scoping, need_of
 from turnout.db import Sessions
 from turnout.errors import TooLarge, Unprocessable
 from turnout.outgoing import Calls
-from turnout.quantities import Clock
+from turnout.quantities import Clock, Line
 from turnout.settings import Settings
 
 Item = TypeVar("Item")
@@ -100,6 +100,10 @@ Session = Annotated[AsyncSession, Depends(unit_of_work, scope="function")]
 Now = Annotated[datetime, Depends(current_time)]
 Actor = Annotated[str, Depends(current_actor)]
 Calling = Annotated[Caller, Depends(current_caller)]
+Reason = Annotated[
+    Line | None, Query(max_length=500, description="Why, for the audit log and histories")
+]
+"""Of a change whose request has no body that could say so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,7 +144,7 @@ async def test_a_silenced_alert_that_fires_on_is_told_again(
     if ended_early:
         at = NOON + 2 * MINUTE
         (silence,) = await queries.silences(session, now=at)
-        await commands.lift(session, silence.id, actor="ada", now=at)
+        await commands.lift(session, silence.id, actor="ada", now=at, reason=None)
 
     assert await commands.tell_untold(session, now=at) == 1
     assert await told(session) == ["alert.firing", "alert.firing"]

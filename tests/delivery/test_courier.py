@@ -28,7 +28,7 @@ from turnout.outgoing import Calls
 async def hook(sessions: Sessions, receiver: Receiver, **given: Any) -> Webhook:
     async with transaction(sessions) as session:
         new = NewWebhook(url=receiver.url, **{"events": ("*",), **given})
-        return await commands.create(session, new, actor="ada", now=NOON)
+        return await commands.create(session, new, actor="ada", now=NOON, reason=None)
 
 
 async def happen(
@@ -85,7 +85,7 @@ async def test_both_secrets_sign_while_one_takes_the_place_of_the_other(
     before = webhook.secret
     async with transaction(sessions) as session:
         changed = await commands.edit(
-            session, webhook.id, {"secret": None}, actor="ada", now=clock.now
+            session, webhook.id, {"secret": None}, actor="ada", now=clock.now, reason=None
         )
         after = changed.secret
     await happen(sessions, "rollouts/1")
@@ -287,7 +287,7 @@ async def test_what_another_format_has_no_word_for_is_not_tried_for_ever(
     await beat(courier)
     async with transaction(sessions) as session:
         changes = {"format": Format.PAGERDUTY, "secret": "0123456789abcdef" * 2}
-        await commands.edit(session, webhook.id, changes, actor="ada", now=clock.now)
+        await commands.edit(session, webhook.id, changes, actor="ada", now=clock.now, reason=None)
     receiver.answer = lambda _: 202
     await happen(sessions, "rollouts/1", kind=EventType.ROLLOUT_FAILED)
     clock.advance(timedelta(minutes=1))
@@ -304,7 +304,9 @@ async def test_a_routing_key_never_signs(
     webhook = await hook(sessions, receiver, format=Format.PAGERDUTY, secret="no base64!")
     async with transaction(sessions) as session:
         changes = {"format": Format.STANDARD}
-        found = await commands.edit(session, webhook.id, changes, actor="ada", now=clock.now)
+        found = await commands.edit(
+            session, webhook.id, changes, actor="ada", now=clock.now, reason=None
+        )
     await happen(sessions, "rollouts/1")
     await beat(courier)
 
@@ -329,9 +331,11 @@ async def test_nothing_more_goes_where_nothing_is_wanted(
     await beat(courier)
     async with transaction(sessions) as session:
         if change == "delete":
-            await commands.remove(session, webhook.id, actor="ada", now=clock.now)
+            await commands.remove(session, webhook.id, actor="ada", now=clock.now, reason=None)
         else:
-            await commands.edit(session, webhook.id, {"active": False}, actor="ada", now=clock.now)
+            await commands.edit(
+                session, webhook.id, {"active": False}, actor="ada", now=clock.now, reason=None
+            )
     await happen(sessions, "rollouts/2")
     clock.advance(timedelta(hours=1))
     await beat(courier)

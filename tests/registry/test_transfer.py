@@ -101,7 +101,7 @@ async def export(session: AsyncSession) -> bytes:
 
 
 async def take_in(session: AsyncSession, found: RegistryDocument) -> int:
-    done = await transfer.take_in(session, found, dry_run=False, actor="bob", now=NOON)
+    done = await transfer.take_in(session, found, dry_run=False, actor="bob", now=NOON, reason=None)
     return done.models + done.versions + done.aliases
 
 

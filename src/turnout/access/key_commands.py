@@ -2,6 +2,7 @@ import secrets
 from datetime import datetime
 from typing import Final
 
+from pydantic_core import to_jsonable_python
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -49,6 +50,7 @@ async def create_key(
             "role": wanted.role,
             "models": None if wanted.models is None else [*wanted.models],
             "expires_at": None if expires_at is None else expires_at.isoformat(),
+            "rate_limit": to_jsonable_python(wanted.rate_limit),
         },
         reason=wanted.reason,
         now=now,

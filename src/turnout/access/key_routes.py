@@ -2,8 +2,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-from annotated_types import MaxLen
-from fastapi import Body, Depends, Path, Query, Response
+from fastapi import Body, Depends, Path, Response
 from sqlalchemy import event
 
 from turnout import http
@@ -12,9 +11,8 @@ from turnout.access.domain.keys import KeyNameTaken, KeyNotFound, NewKey, RateLi
 from turnout.access.tables import ApiKey
 from turnout.callers import Role, Scoping, needs
 from turnout.errors import Unprocessable
-from turnout.http import Actor, Calling, Listing, Now, Page, Paging, Resources, Session
+from turnout.http import Actor, Calling, Listing, Now, Page, Paging, Reason, Resources, Session
 from turnout.problems import problems
-from turnout.quantities import Text
 
 router = http.router("access")
 
@@ -138,9 +136,7 @@ async def revoke_api_key(
     resources: Running,
     actor: Actor,
     now: Now,
-    reason: Annotated[Text | None, MaxLen(2000), Query(description="Why, for the audit log")] = (
-        None
-    ),
+    reason: Reason = None,
 ) -> KeyView:
     """Refuses the key from now on, on every replica within milliseconds. It stays in the list.
 

@@ -81,7 +81,7 @@ async def fire(
             .returning(Alert)
         )
         if opened is not None:
-            _write_down(session, opened, actor=SYSTEM, reason=summary, now=now)
+            _write_down(session, opened, None, actor=SYSTEM, reason=summary, now=now)
             _tell_unless_silenced(session, opened, await queries.silences(session, now=now), now)
             return True
 
@@ -109,9 +109,9 @@ async def acknowledge(
     alert = await _open(session, alert_id)
     if alert.acknowledged_at is not None and alert.acknowledged_by is not None:
         raise AcknowledgedAlready(alert_id, alert.acknowledged_by, alert.acknowledged_at)
-    alert.state, alert.untold = State.ACKNOWLEDGED, False
+    before, alert.state, alert.untold = alert.state, State.ACKNOWLEDGED, False
     alert.acknowledged_at, alert.acknowledged_by = now, actor
-    _write_down(session, alert, actor=actor, reason=remark.reason, now=now)
+    _write_down(session, alert, before, actor=actor, reason=remark.reason, now=now)
     _tell(session, alert, actor=actor, reason=remark.reason, now=now)
     return alert
 
@@ -135,7 +135,9 @@ async def hush(session: AsyncSession, wish: Hush, *, actor: str, now: datetime) 
     return silence
 
 
-async def lift(session: AsyncSession, silence_id: int, *, actor: str, now: datetime) -> None:
+async def lift(
+    session: AsyncSession, silence_id: int, *, actor: str, now: datetime, reason: str | None
+) -> None:
     """End a silence early."""
     query = select(SilenceRow).where(SilenceRow.id == silence_id, SilenceRow.until > now)
     row = await session.scalar(query.with_for_update())
@@ -148,6 +150,7 @@ async def lift(session: AsyncSession, silence_id: int, *, actor: str, now: datet
         subject=f"silences/{row.id}",
         before={"until": row.until.isoformat()},
         after={"until": now.isoformat()},
+        reason=reason,
         now=now,
     )
     row.until = now
@@ -211,13 +214,20 @@ def _quieten(alerts: Sequence[Alert], silence: Silence) -> None:
 def _end(
     session: AsyncSession, alert: Alert, *, actor: str, reason: str | None, now: datetime
 ) -> None:
-    alert.state, alert.resolved_at, alert.untold = State.RESOLVED, now, False
-    _write_down(session, alert, actor=actor, reason=reason, now=now)
+    before, alert.state = alert.state, State.RESOLVED
+    alert.resolved_at, alert.untold = now, False
+    _write_down(session, alert, before, actor=actor, reason=reason, now=now)
     _tell(session, alert, actor=actor, reason=reason, now=now)
 
 
 def _write_down(
-    session: AsyncSession, alert: Alert, *, actor: str, reason: str | None, now: datetime
+    session: AsyncSession,
+    alert: Alert,
+    before: State | None,
+    *,
+    actor: str,
+    reason: str | None,
+    now: datetime,
 ) -> None:
     session.add(
         AlertChange(alert_id=alert.id, state=alert.state, at=now, actor=actor, reason=reason)
@@ -227,7 +237,13 @@ def _write_down(
         actor=actor,
         action=f"alert.{alert.state}",
         subject=f"alerts/{alert.id}",
-        after={"cause": alert.cause, "severity": alert.severity, "about": alert.subject},
+        before={"state": before} if before else None,
+        after={
+            "state": alert.state,
+            "cause": alert.cause,
+            "severity": alert.severity,
+            "about": alert.subject,
+        },
         reason=reason,
         now=now,
     )

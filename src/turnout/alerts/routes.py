@@ -20,7 +20,7 @@ from turnout.alerts.queries import AlertNotFound, SilenceNotFound
 from turnout.alerts.schemas import AlertStory, AlertView, alert_story, alert_view
 from turnout.alerts.tables import Alert
 from turnout.errors import Unprocessable
-from turnout.http import Actor, Listing, Now, Page, Paging, Session
+from turnout.http import Actor, Listing, Now, Page, Paging, Reason, Session
 from turnout.problems import problems
 from turnout.quantities import Line
 
@@ -197,6 +197,7 @@ async def lift_silence(
     session: Session,
     actor: Actor,
     now: Now,
+    reason: Reason = None,
 ) -> None:
     """Ends it now. What fires and was held back is told within seconds."""
-    await commands.lift(session, silence_id, actor=actor, now=now)
+    await commands.lift(session, silence_id, actor=actor, now=now, reason=reason)

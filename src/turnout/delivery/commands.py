@@ -30,7 +30,9 @@ from turnout.events.domain import EventType
 from turnout.events.queries import newest
 
 
-async def create(session: AsyncSession, new: NewWebhook, *, actor: str, now: datetime) -> Webhook:
+async def create(
+    session: AsyncSession, new: NewWebhook, *, actor: str, now: datetime, reason: str | None
+) -> Webhook:
     made = Webhook(
         id=uuid4(),
         url=new.url,
@@ -47,7 +49,15 @@ async def create(session: AsyncSession, new: NewWebhook, *, actor: str, now: dat
     )
     session.add(made)
     await session.flush()
-    _audit(session, "webhook.created", made, actor=actor, now=now, before=None)
+    audit(
+        session,
+        actor=actor,
+        action="webhook.created",
+        subject=_path(made.id),
+        after=_noted(made),
+        reason=reason,
+        now=now,
+    )
     return made
 
 
@@ -58,6 +68,7 @@ async def edit(
     *,
     actor: str,
     now: datetime,
+    reason: str | None,
 ) -> Webhook:
     """Change some fields. A new secret signs beside the old one for a day, if that signed, too."""
     found = await queries.webhook(session, webhook_id, lock=True)
@@ -74,7 +85,16 @@ async def edit(
     elif active and not found.active:
         await deactivate(session, found, because=f"{actor} deactivated it", now=now)
     await session.flush()
-    _audit(session, "webhook.edited", found, actor=actor, now=now, before=before)
+    audit(
+        session,
+        actor=actor,
+        action="webhook.edited",
+        subject=_path(webhook_id),
+        before=before,
+        after=_noted(found),
+        reason=reason,
+        now=now,
+    )
     return found
 
 
@@ -90,13 +110,25 @@ async def deactivate(
     )
 
 
-async def remove(session: AsyncSession, webhook_id: UUID, *, actor: str, now: datetime) -> None:
+async def remove(
+    session: AsyncSession, webhook_id: UUID, *, actor: str, now: datetime, reason: str | None
+) -> None:
     found = await queries.webhook(session, webhook_id, lock=True)
-    _audit(session, "webhook.deleted", found, actor=actor, now=now, before=_noted(found))
+    audit(
+        session,
+        actor=actor,
+        action="webhook.deleted",
+        subject=_path(webhook_id),
+        before=_noted(found),
+        reason=reason,
+        now=now,
+    )
     await session.delete(found)
 
 
-async def test(session: AsyncSession, webhook_id: UUID, *, actor: str, now: datetime) -> Delivery:
+async def test(
+    session: AsyncSession, webhook_id: UUID, *, actor: str, now: datetime, reason: str | None
+) -> Delivery:
     """Send a test, the way that everything else is sent."""
     found = await queries.webhook(session, webhook_id, lock=True)
     if not found.active:
@@ -104,7 +136,7 @@ async def test(session: AsyncSession, webhook_id: UUID, *, actor: str, now: date
     event_id = await events.emit_now(
         session,
         EventType.WEBHOOK_TEST,
-        subject=f"webhooks/{webhook_id}",
+        subject=_path(webhook_id),
         model=None,
         data={"webhook": webhook_id, "actor": actor},
         now=now,
@@ -113,7 +145,7 @@ async def test(session: AsyncSession, webhook_id: UUID, *, actor: str, now: date
         id=uuid4(),
         webhook_id=webhook_id,
         event_id=event_id,
-        subject=f"webhooks/{webhook_id}",
+        subject=_path(webhook_id),
         in_order=False,
         state=State.PENDING,
         tried=0,
@@ -124,13 +156,27 @@ async def test(session: AsyncSession, webhook_id: UUID, *, actor: str, now: date
     session.add(made)
     await session.flush()
     await events.number(session)
-    _audit(session, "webhook.tested", found, actor=actor, now=now, before=None)
+    audit(
+        session,
+        actor=actor,
+        action="webhook.tested",
+        subject=_path(webhook_id),
+        after={"delivery": str(made.id)},
+        reason=reason,
+        now=now,
+    )
     await session.flush()
     return made
 
 
 async def redeliver(
-    session: AsyncSession, webhook_id: UUID, delivery_id: UUID, *, actor: str, now: datetime
+    session: AsyncSession,
+    webhook_id: UUID,
+    delivery_id: UUID,
+    *,
+    actor: str,
+    now: datetime,
+    reason: str | None,
 ) -> Delivery:
     """Begin a new series of attempts, under the same `webhook-id`."""
     webhook = await queries.webhook(session, webhook_id, lock=True)
@@ -139,10 +185,19 @@ async def redeliver(
         raise WebhookInactive(webhook_id)
     if found.state is State.PENDING:
         raise StillPending(delivery_id)
+    audit(
+        session,
+        actor=actor,
+        action="webhook.redelivered",
+        subject=f"{_path(webhook_id)}/deliveries/{delivery_id}",
+        before={"state": found.state},
+        after={"state": State.PENDING},
+        reason=reason,
+        now=now,
+    )
     found.state, found.tried, found.in_order = State.PENDING, 0, False
     found.due_at, found.finished_at, found.lease_until = now, None, None
     found.fence += 1
-    _audit(session, "webhook.redelivered", webhook, actor=actor, now=now, before=None)
     await session.flush()
     return found
 
@@ -191,25 +246,11 @@ def _noted(webhook: Webhook) -> dict[str, Any]:
         "events": list(webhook.events),
         "models": None if webhook.models is None else list(webhook.models),
         "format": webhook.format.value,
+        "description": webhook.description,
         "active": webhook.active,
+        "rotated_at": webhook.rotated_at.isoformat() if webhook.rotated_at else None,
     }
 
 
-def _audit(
-    session: AsyncSession,
-    action: str,
-    webhook: Webhook,
-    *,
-    actor: str,
-    now: datetime,
-    before: Mapping[str, Any] | None,
-) -> None:
-    audit(
-        session,
-        actor=actor,
-        action=action,
-        subject=f"webhooks/{webhook.id}",
-        before=before,
-        after=None if action == "webhook.deleted" else _noted(webhook),
-        now=now,
-    )
+def _path(webhook_id: UUID) -> str:
+    return f"webhooks/{webhook_id}"

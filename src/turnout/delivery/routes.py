@@ -23,7 +23,7 @@ from turnout.delivery.schemas import (
     webhook_view,
 )
 from turnout.errors import Unprocessable
-from turnout.http import Actor, Listing, Now, Page, Paging, Resources, Session, resources
+from turnout.http import Actor, Listing, Now, Page, Paging, Reason, Resources, Session, resources
 from turnout.idempotency import AnswerLost
 from turnout.problems import problems
 from turnout.quantities import Line
@@ -47,6 +47,7 @@ async def create_webhook(
     *,
     actor: Actor,
     now: Now,
+    reason: Reason = None,
 ) -> WebhookView:
     """From now on, every event that matches `events` (and is about one of `models`, if given) is
     posted to `url` in the given `format`: retried for about a day until it is answered 2xx, in
@@ -59,7 +60,7 @@ async def create_webhook(
     Private addresses are refused unless `TURNOUT_ALLOW_PRIVATE_NETWORKS` is on.
     """
     known.calls.check(body.url)
-    made = await commands.create(session, body, actor=actor, now=now)
+    made = await commands.create(session, body, actor=actor, now=now, reason=reason)
     return webhook_view(made, secret=True)
 
 
@@ -95,6 +96,7 @@ async def edit_webhook(
     *,
     actor: Actor,
     now: Now,
+    reason: Reason = None,
 ) -> WebhookView:
     """Changes the fields you send and keeps the rest. `"secret": null` generates a new one; the
     one before signs beside it for 24 hours, so that receivers can change over.
@@ -104,7 +106,7 @@ async def edit_webhook(
     changes = {name: getattr(patch, name) for name in patch.model_fields_set}
     if "url" in changes:
         known.calls.check(patch.url)
-    row = await commands.edit(session, webhook_id, changes, actor=actor, now=now)
+    row = await commands.edit(session, webhook_id, changes, actor=actor, now=now, reason=reason)
     return webhook_view(row, secret=row.rotated_at == now)
 
 
@@ -115,9 +117,11 @@ async def edit_webhook(
     responses=problems(WebhookNotFound),
 )
 @needs(Role.ADMIN)
-async def delete_webhook(webhook_id: UUID, session: Session, actor: Actor, now: Now) -> None:
+async def delete_webhook(
+    webhook_id: UUID, session: Session, actor: Actor, now: Now, reason: Reason = None
+) -> None:
     """Deletes it with its delivery log; what waits to be sent is not sent."""
-    await commands.remove(session, webhook_id, actor=actor, now=now)
+    await commands.remove(session, webhook_id, actor=actor, now=now, reason=reason)
 
 
 @router.post(
@@ -126,10 +130,16 @@ async def delete_webhook(webhook_id: UUID, session: Session, actor: Actor, now: 
     summary="Send a test",
     responses=problems(WebhookNotFound, WebhookInactive),
 )
-async def test_webhook(webhook_id: UUID, session: Session, actor: Actor, now: Now) -> DeliveryView:
+async def test_webhook(
+    webhook_id: UUID,
+    session: Session,
+    actor: Actor,
+    now: Now,
+    reason: Reason = None,  # noqa: PT028  (no test, for all its name)
+) -> DeliveryView:
     """Sends a `webhook.test` event to this webhook alone, the way that everything is sent: by the
     worker, within a second or two. Ask for the delivery to see what the receiver answered."""
-    made = await commands.test(session, webhook_id, actor=actor, now=now)
+    made = await commands.test(session, webhook_id, actor=actor, now=now, reason=reason)
     return (await delivery_views(session, [made]))[0]
 
 
@@ -174,11 +184,19 @@ async def show_delivery(webhook_id: UUID, delivery_id: UUID, session: Session) -
     responses=problems(WebhookNotFound, DeliveryNotFound, WebhookInactive, StillPending),
 )
 async def redeliver(
-    webhook_id: UUID, delivery_id: UUID, session: Session, actor: Actor, now: Now
+    webhook_id: UUID,
+    delivery_id: UUID,
+    session: Session,
+    *,
+    actor: Actor,
+    now: Now,
+    reason: Reason = None,
 ) -> DeliveryView:
     """Begins a new series of attempts, under the same `webhook-id`: a receiver that has it
     already takes it for what it is. Later events do not wait for it."""
-    found = await commands.redeliver(session, webhook_id, delivery_id, actor=actor, now=now)
+    found = await commands.redeliver(
+        session, webhook_id, delivery_id, actor=actor, now=now, reason=reason
+    )
     return (await delivery_views(session, [found]))[0]
 
 

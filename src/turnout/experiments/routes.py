@@ -26,10 +26,10 @@ from turnout.experiments.schemas import (
     experiment_views,
     step_view,
 )
-from turnout.http import Actor, Listing, Now, Page, Paging, Session
+from turnout.http import Actor, Listing, Now, Page, Paging, Reason, Session
 from turnout.problems import problems
 from turnout.registry import queries as registry
-from turnout.registry.domain.fields import Label, Summary
+from turnout.registry.domain.fields import Label
 from turnout.registry.domain.version import ModelNotFound, VersionNotFound
 from turnout.traffic.domain.split import SplitOwned
 
@@ -37,7 +37,6 @@ router = http.router("experiments")
 
 Named = Annotated[str, Path(examples=["fraud-detection"])]
 Identified = Annotated[UUID, Path(description="The experiment's `id`")]
-Reason = Annotated[Summary | None, Query(description="Why, for the history")]
 LARGEST_NUMBER: Final = 2**31 - 1
 NOTHING_SAID: Final = Order()
 AS_PLANNED: Final = ConcludeOrder()

@@ -1,6 +1,6 @@
 from typing import Annotated
 
-from fastapi import Body, Depends, Path, Query
+from fastapi import Body, Depends, Path
 from pydantic_core import to_jsonable_python
 
 from turnout import http
@@ -35,10 +35,9 @@ from turnout.gates.schemas import (
     report_view,
 )
 from turnout.gates.tables import GateReport
-from turnout.http import Actor, Listing, Now, Paging, Resources, Session
+from turnout.http import Actor, Listing, Now, Paging, Reason, Resources, Session
 from turnout.problems import problems
 from turnout.registry import queries as registry
-from turnout.registry.domain.fields import Summary
 from turnout.registry.domain.lifecycle import InvalidTransition, Lifecycle
 from turnout.registry.domain.version import ModelNotFound, ModelRef, VersionNotFound, VersionRef
 from turnout.registry.filters import after_id
@@ -47,7 +46,6 @@ router = http.router("gates")
 
 Named = Annotated[str, Path(examples=["fraud-detection"])]
 Versioned = Annotated[str, Path(examples=["1.0.0"])]
-Reason = Annotated[Summary | None, Query(description="Why, for the audit log")]
 Shared = Annotated[Resources, Depends(http.resources)]
 
 

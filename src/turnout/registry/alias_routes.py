@@ -3,11 +3,11 @@ from typing import Annotated
 from fastapi import Body, Path, Query
 
 from turnout import http
-from turnout.http import Actor, Listing, Now, Paging, Session
+from turnout.http import Actor, Listing, Now, Paging, Reason, Session
 from turnout.problems import problems
 from turnout.registry import aliases, examples, queries
 from turnout.registry.domain.alias import Aim, AliasMoved, AliasName, AliasNotFound
-from turnout.registry.domain.fields import Summary, VersionName
+from turnout.registry.domain.fields import VersionName
 from turnout.registry.domain.version import ModelNotFound, VersionNotFound
 from turnout.registry.filters import after_alias, after_id
 from turnout.registry.schemas import AliasStep, AliasView, alias_step, alias_view
@@ -74,7 +74,7 @@ async def delete_alias(
     actor: Actor,
     now: Now,
     expected: Annotated[VersionName | None, Query(description="Only if it leads there")] = None,
-    reason: Annotated[Summary | None, Query(description="Why, for the audit log")] = None,
+    reason: Reason = None,
 ) -> None:
     """Takes the name away; the version and the alias's history stay."""
     found = await queries.model(session, model)

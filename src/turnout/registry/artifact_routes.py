@@ -3,17 +3,16 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Path, Request
 from fastapi.responses import FileResponse
 from starlette.requests import ClientDisconnect
 
 from turnout import http
 from turnout.db import transaction
 from turnout.errors import Unprocessable
-from turnout.http import Actor, Now, Resources, Session
+from turnout.http import Actor, Now, Reason, Resources, Session
 from turnout.problems import problems
 from turnout.registry import artifacts, commands, onnx, queries
-from turnout.registry.domain.fields import Summary
 from turnout.registry.domain.upload import ArtifactFixed, ArtifactTooLarge, NoArtifact, check_file
 from turnout.registry.domain.version import VersionNotFound, VersionRef
 from turnout.registry.schemas import VersionView, version_view
@@ -24,7 +23,6 @@ Named = Annotated[str, Path(examples=["fraud-detection"])]
 Versioned = Annotated[
     str, Path(description="A version, or `@` and an alias", examples=["1.0.0", "@champion"])
 ]
-Reason = Annotated[Summary | None, Query(description="Why, for the audit log")]
 
 
 @router.put(

@@ -217,6 +217,7 @@ async def attach_artifact(
     check_file(file, announced=version.artifact, present=version.file_sha256)
     if version.file_sha256 == file.sha256:
         return version
+    announced = version.artifact
     version.file_sha256 = file.sha256
     version.artifact = replace(version.artifact or Artifact(), sha256=file.sha256, size=file.size)
     version.signature = version.signature or signature
@@ -226,6 +227,7 @@ async def attach_artifact(
         actor=actor,
         action="version.artifact_attached",
         subject=_path(model, version),
+        before=to_jsonable_python(announced),
         after=to_jsonable_python(version.artifact),
         reason=reason,
         now=now,

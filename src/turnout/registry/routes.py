@@ -4,10 +4,10 @@ from fastapi import Body, Depends, Path, Query
 
 from turnout import http
 from turnout.callers import Role, Scoping, needs
-from turnout.http import Actor, Calling, Listing, Now, Paging, Session
+from turnout.http import Actor, Calling, Listing, Now, Paging, Reason, Session
 from turnout.problems import problems
 from turnout.registry import commands, examples, queries
-from turnout.registry.domain.fields import Label, ModelName, Summary
+from turnout.registry.domain.fields import Label, ModelName
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.semver import SemVer
 from turnout.registry.domain.version import (
@@ -45,7 +45,6 @@ Named = Annotated[str, Path(examples=["fraud-detection"])]
 Versioned = Annotated[
     str, Path(description="A version, or `@` and an alias", examples=["1.0.0", "@champion"])
 ]
-Reason = Annotated[Summary | None, Query(description="Why, for the audit log")]
 
 
 @router.post(

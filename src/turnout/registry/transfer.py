@@ -61,7 +61,13 @@ async def exported(session: AsyncSession) -> AsyncIterator[bytes]:
 
 
 async def take_in(
-    session: AsyncSession, document: RegistryDocument, *, dry_run: bool, actor: str, now: datetime
+    session: AsyncSession,
+    document: RegistryDocument,
+    *,
+    dry_run: bool,
+    actor: str,
+    now: datetime,
+    reason: str | None,
 ) -> Imported:
     """Add what is not here yet; refuse all of it when any of it contradicts what is here."""
     # Everything that changes a model's versions waits for its row, and so for this; reads do not.
@@ -79,7 +85,7 @@ async def take_in(
     if not dry_run:
         for added in planned:
             if not added.nothing:
-                await _add(session, added, actor=actor, now=now)
+                await _add(session, added, actor=actor, now=now, reason=reason)
     return Imported(
         models=sum(added.new for added in planned),
         versions=sum(len(added.versions) for added in planned),
@@ -140,7 +146,9 @@ async def _aliases(
         )
 
 
-async def _add(session: AsyncSession, added: Additions, *, actor: str, now: datetime) -> None:
+async def _add(
+    session: AsyncSession, added: Additions, *, actor: str, now: datetime, reason: str | None
+) -> None:
     entry = added.model
     if added.new:
         session.add(
@@ -166,6 +174,7 @@ async def _add(session: AsyncSession, added: Additions, *, actor: str, now: date
             "versions": [version.version for version in added.versions],
             "aliases": [alias.alias for alias in added.aliases],
         },
+        reason=reason,
         now=now,
     )
 

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 
 from turnout import http
 from turnout.callers import Role, needs
-from turnout.http import Actor, Now, Resources, Session
+from turnout.http import Actor, Now, Reason, Resources, Session
 from turnout.problems import problems
 from turnout.registry import artifacts, transfer
 from turnout.registry.domain.document import (
@@ -96,6 +96,7 @@ async def import_registry(
     now: Now,
     *,
     dry_run: Annotated[bool, Query(description="Only say what would happen")] = False,
+    reason: Reason = None,
 ) -> ImportReport:
     """Adds every model, version and alias of the document that is not here, with its times, people
     and history as they were; what is here and the same is left alone, so that importing again
@@ -108,7 +109,9 @@ async def import_registry(
     """
     if errors := list(contradictions(document)):
         raise Damaged(errors)
-    done = await transfer.take_in(session, document, dry_run=dry_run, actor=actor, now=now)
+    done = await transfer.take_in(
+        session, document, dry_run=dry_run, actor=actor, now=now, reason=reason
+    )
     root = resources.settings.artifacts_dir
     missing = await asyncio.to_thread(lambda: list(_missing(document, root)))
     return ImportReport(

@@ -1,8 +1,8 @@
 from datetime import datetime
-from typing import Any
+from typing import Final
 from uuid import UUID
 
-from pydantic_core import to_jsonable_python
+from pydantic import TypeAdapter
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -18,6 +18,8 @@ from turnout.experiments.tables import Experiment, ExperimentArm, ExperimentStep
 from turnout.observations.domain.prediction import uuid7
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelRef, VersionNotFound
+
+_PLAN: Final = TypeAdapter(Plan)
 
 
 class KeyTaken(Conflict):
@@ -75,7 +77,7 @@ async def create(
         actor=actor,
         action=f"experiment.{Event.CREATED}",
         subject=subject(model, experiment),
-        after=to_jsonable_python(plan),
+        after=_PLAN.dump_python(plan, mode="json"),
         reason=reason,
         now=now,
     )
@@ -118,7 +120,7 @@ async def delete_draft(
     if experiment.status is not Status.DRAFT:
         raise NotDeletable(experiment)
     model = (await registry.models_by_id(session, [experiment.model_id]))[experiment.model_id]
-    before: dict[str, Any] = to_jsonable_python(experiment.plan)
+    before = _PLAN.dump_python(experiment.plan, mode="json")
     await session.execute(delete(Experiment).where(Experiment.id == experiment_id))
     audit(
         session,

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+from pydantic import TypeAdapter
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -32,6 +33,8 @@ from turnout.rollouts.tables import FormerPlan, Quarantine, Rollout, RolloutLook
 from turnout.stats.verdict import Verdict
 from turnout.traffic import commands as traffic
 from turnout.traffic.domain.split import Owner, OwnerKind, Spread
+
+_PLAN: Final = TypeAdapter(Plan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +90,7 @@ async def apply(
         session.add(row)
         await session.flush()
         look_id = row.id
-    before, progress = rollout.progress, transition.progress
+    before, progress, plan = rollout.progress, transition.progress, rollout.plan
     if moves_traffic(before, progress):
         if progress.split_id is None:
             progress = await _set_traffic(session, change, progress)
@@ -115,7 +118,7 @@ async def apply(
     rollout.fence += 1
     rollout.due_at = now
     rollout.lease_until = None
-    _write_down(session, change, before, look_id)
+    _write_down(session, change, before, plan, look_id)
     await session.flush()
 
 
@@ -173,7 +176,7 @@ async def _change(
 
 
 def _write_down(
-    session: AsyncSession, change: _Change, before: Progress, look_id: int | None
+    session: AsyncSession, change: _Change, before: Progress, plan: Plan, look_id: int | None
 ) -> None:
     rollout, transition = change.rollout, change.transition
     first = rollout.step == 1
@@ -198,8 +201,10 @@ def _write_down(
         session,
         action=f"rollout.{transition.event}",
         subject=change.subject,
-        before=None if first else _noted(rollout.plan, before),
-        after=_noted(rollout.plan, rollout.progress) | {"verdict": transition.verdict},
+        before=None if first else _noted(rollout.plan, before) | _planned(change, plan),
+        after=_noted(rollout.plan, rollout.progress)
+        | {"verdict": transition.verdict}
+        | _planned(change, rollout.plan),
         **change.by,
     )
     _tell(session, change, before)
@@ -292,6 +297,17 @@ async def _take_off_the_road(session: AsyncSession, change: _Change, version: Ve
 
 async def _drop_overrides(session: AsyncSession, change: _Change, version: VersionRef) -> None:
     await traffic.drop_overrides(session, change.rollout.model_id, version.id, **change.by)
+
+
+def _planned(change: _Change, plan: Plan) -> dict[str, Any]:
+    """What is to happen, where that was decided just now."""
+    if change.rollout.step > 1 and change.transition.plan is None:
+        return {}
+    return {
+        "candidate": change.candidate.version,
+        "baseline": change.baseline.version if change.baseline else None,
+        "plan": _PLAN.dump_python(plan, mode="json"),
+    }
 
 
 def _noted(plan: Plan, progress: Progress) -> dict[str, Any]:

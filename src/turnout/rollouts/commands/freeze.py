@@ -1,6 +1,7 @@
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
+from pydantic import TypeAdapter
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -9,6 +10,8 @@ from turnout.registry import queries as registry
 from turnout.rollouts import queries
 from turnout.rollouts.domain.freezes import FreezeWindows
 from turnout.rollouts.tables import FreezeCalendar
+
+_WINDOWS: Final = TypeAdapter(FreezeWindows)
 
 
 async def set_freeze_windows(
@@ -33,12 +36,8 @@ async def set_freeze_windows(
         actor=actor,
         action="freeze_windows.set",
         subject=f"models/{model.name}/freeze-windows",
-        before=_counted(before) if before else None,
-        after=_counted(windows),
+        before=_WINDOWS.dump_python(before, mode="json") if before else None,
+        after=_WINDOWS.dump_python(windows, mode="json"),
         reason=windows.reason,
         now=now,
     )
-
-
-def _counted(windows: FreezeWindows) -> dict[str, Any]:
-    return {"zone": windows.zone, "weekly": len(windows.weekly), "once": len(windows.once)}

@@ -168,7 +168,8 @@ def _first_step(
         raise NothingToMirror(model)
     if plan.stages[0] == START_APPROVAL:
         raise NothingBeside(model)
-    reason = "first version: goes live without analysis"
+    at_once = "first version: goes live without analysis"
+    reason = f"{rollout.reason} ({at_once})" if rollout.reason else at_once
     return transitions.go_live(plan, now, reason, event=Event.SUCCEEDED)
 
 
