@@ -95,7 +95,10 @@ class PredictReply(Struct, kw_only=True, omit_defaults=True):
     fallback: bool
     answered_by: Annotated[
         str | None,
-        Meta(description="Of a chat model: which of the provider's models gave the answer"),
+        Meta(
+            description="Of a chat model: which of the provider's models gave the answer;"
+            " or `demo-sentiment`, the built-in demo"
+        ),
     ] = None
 
 

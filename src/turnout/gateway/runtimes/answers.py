@@ -29,7 +29,8 @@ class Answer:
 
     `label` is the predicted class as text, so that a label reported later can be compared with it;
     None when the prediction is not a class (a real number, a list, free text). `answered_by` is
-    the model of a provider that gave the answer, where a version may ask more than one.
+    the model of a provider that gave the answer, where a version may ask more than one, or the
+    built-in demo.
     """
 
     prediction: JsonValue

@@ -12,8 +12,15 @@ from turnout.gateway.runtimes.answers import Failure, Runtime, RuntimeFailure
 from turnout.gateway.runtimes.chat import ChatModel
 from turnout.gateway.runtimes.http import HttpModel, http_session
 from turnout.gateway.runtimes.onnx import OnnxModel
+from turnout.gateway.runtimes.sentiment import DemoSentiment
 from turnout.registry.artifacts import location
-from turnout.registry.domain.runtime import ExternalRuntime, HttpRuntime, OnnxRuntime, OpenAIRuntime
+from turnout.registry.domain.runtime import (
+    DemoSentimentRuntime,
+    ExternalRuntime,
+    HttpRuntime,
+    OnnxRuntime,
+    OpenAIRuntime,
+)
 from turnout.registry.domain.version import VersionRef
 from turnout.settings import Settings
 from turnout.telemetry import first_line, log
@@ -148,6 +155,8 @@ class RuntimePool:
             case OpenAIRuntime() as config:
                 self._http = self._http or http_session()
                 return ChatModel(self._http, version, config, deadline=self._deadline)
+            case DemoSentimentRuntime(words=words):
+                return DemoSentiment(words)
             case ExternalRuntime():
                 raise RunByCaller(version)
             case _:

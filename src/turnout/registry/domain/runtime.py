@@ -178,12 +178,26 @@ class ExternalRuntime:
     kind: Literal["external"] = "external"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoSentimentRuntime:
+    """A small classifier of texts by the words in them, built in to have something to try out.
+
+    It takes `text` and answers `positive`, `negative` or `neutral`. With the `small` word list it
+    knows fewer words, and so is less sure: a second version to compare with.
+    """
+
+    __pydantic_config__ = STRICT
+
+    kind: Literal["demo-sentiment"] = "demo-sentiment"
+    words: Literal["small", "full"] = "full"
+
+
 @dataclass(frozen=True, slots=True)
 class _ByKind:
     """Have pydantic pick the class by `kind`, so that errors speak of that one alone."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        kinds = (OnnxRuntime, HttpRuntime, OpenAIRuntime, ExternalRuntime)
+        kinds = (OnnxRuntime, HttpRuntime, OpenAIRuntime, ExternalRuntime, DemoSentimentRuntime)
         return {
             "type": "tagged-union",
             "discriminator": "kind",
@@ -194,4 +208,6 @@ class _ByKind:
         }
 
 
-Runtime = Annotated[OnnxRuntime | HttpRuntime | OpenAIRuntime | ExternalRuntime, _ByKind()]
+Runtime = Annotated[
+    OnnxRuntime | HttpRuntime | OpenAIRuntime | ExternalRuntime | DemoSentimentRuntime, _ByKind()
+]

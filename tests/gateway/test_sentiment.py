@@ -1,0 +1,86 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from turnout.gateway.runtimes.answers import Answer, InputMismatch, JsonValue
+from turnout.gateway.runtimes.sentiment import LONGEST, DemoSentiment, score, sentiment
+
+
+@pytest.mark.parametrize(
+    ("text", "prediction"),
+    [
+        pytest.param("I love this product", "positive", id="a good word"),
+        pytest.param("TERRIBLE, a waste of money!", "negative", id="bad words, in capitals"),
+        pytest.param("The train leaves at noon", "neutral", id="no word that it knows"),
+        pytest.param("", "neutral", id="nothing"),
+        pytest.param("This is not good", "negative", id="negated"),
+        pytest.param(
+            "It isn\N{RIGHT SINGLE QUOTATION MARK}t a very good film",
+            "negative",
+            id="negated by a suffix, further on",
+        ),
+        pytest.param("It was not bad at all", "positive", id="a bad word negated"),
+        pytest.param("No, I love it", "positive", id="a comma ends the negation"),
+        pytest.param("Good food, but awful service", "negative", id="what follows the but weighs"),
+        pytest.param("Slow at first, but I love it", "positive", id="the other way round"),
+    ],
+)
+def test_a_text_is_read_by_its_words(text: str, prediction: str) -> None:
+    assert sentiment(text).prediction == prediction
+
+
+@pytest.mark.parametrize(
+    ("weaker", "stronger"),
+    [
+        pytest.param("good", "very good", id="intensified"),
+        pytest.param("somewhat good", "good", id="softened"),
+        pytest.param("not bad", "good", id="not bad is less than good"),
+        pytest.param("good", "amazing", id="a stronger word"),
+        pytest.param("good", "good and useful", id="two words"),
+    ],
+)
+def test_a_clearer_text_has_more_confidence(weaker: str, stronger: str) -> None:
+    assert sentiment(weaker).confidence < sentiment(stronger).confidence
+
+
+@given(st.text(max_size=200))
+def test_the_confidence_is_that_of_the_likeliest_of_three_classes(text: str) -> None:
+    found = sentiment(text)
+
+    assert 1 / 3 <= found.confidence <= 1
+    assert found.prediction != "positive" or score(text) > 0
+    assert found.prediction != "negative" or score(text) < 0
+
+
+def test_the_small_word_list_knows_less() -> None:
+    text = "A splendid day"
+
+    assert sentiment(text, "small").prediction == "neutral"
+    assert sentiment(text, "full").prediction == "positive"
+
+
+@pytest.mark.parametrize("inputs", [{"text": "good"}, "good"], ids=["named", "bare"])
+async def test_the_answer_says_that_it_is_a_demo(inputs: JsonValue) -> None:
+    answer = await DemoSentiment("full").predict(inputs)
+
+    assert answer == Answer(
+        prediction="positive",
+        confidence=sentiment("good").confidence,
+        label="positive",
+        answered_by="demo-sentiment",
+    )
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        pytest.param({"text": 5}, id="a number"),
+        pytest.param({"words": "good"}, id="another name"),
+        pytest.param({"text": "good", "language": "en"}, id="more than a text"),
+        pytest.param([5.1, 3.5], id="a row of numbers"),
+        pytest.param("a" * (LONGEST + 1), id="too long"),
+    ],
+)
+async def test_anything_but_a_text_is_refused(inputs: JsonValue) -> None:
+    with pytest.raises(InputMismatch):
+        await DemoSentiment("full").predict(inputs)
