@@ -79,6 +79,22 @@ async def test_a_live_rollout_holds_the_split_until_it_lets_go(session: AsyncSes
     assert (await set_split(session, (one, 10_000))).owner == PERSON
 
 
+async def test_a_split_that_is_withdrawn_leaves_no_route(session: AsyncSession):
+    one = await version(session)
+    model = ModelRef(id=one.model_id, name=one.model)
+    await set_split(session, (one, 10_000), owner=ROLLOUT)
+    with pytest.raises(SplitOwned):
+        await commands.withdraw(session, model, actor="ada", now=NOON)
+    await commands.release(session, one.model_id, owner=ROLLOUT, actor="ada", now=NOON)
+
+    for _ in range(2):  # the second time there is nothing to withdraw
+        await commands.withdraw(session, model, actor="ada", now=NOON)
+
+    assert await queries.active_split(session, one.model_id) is None
+    assert await queries.routes(session, [one.model_id]) == []
+    await registry.delete_version(session, one.id, actor="ada", now=NOON, reason=None)
+
+
 async def test_letting_go_leaves_the_traffic_as_it_is(session: AsyncSession):
     one, two = await version(session, "1.0.0"), await version(session, "2.0.0")
     held = await set_split(session, (two, 500), (one, 9_500), owner=ROLLOUT)

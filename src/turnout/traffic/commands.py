@@ -203,6 +203,29 @@ async def release(
     )
 
 
+async def withdraw(
+    session: AsyncSession, model: ModelRef, *, actor: str, now: datetime, reason: str | None = None
+) -> None:
+    """Take a person's split out of force: then nothing answers for the model."""
+    await _lock(session, model.id)
+    former = await queries.active_split(session, model.id)
+    check_owner(former, Owner(kind=OwnerKind.PERSON, id=actor))
+    if former is None:
+        return
+    await session.execute(update(SplitRow).where(SplitRow.id == former.id).values(active=False))
+    await _hold_versions(session, model.id, "split", [])
+    audit(
+        session,
+        actor=actor,
+        action="split.withdrawn",
+        subject=f"models/{model.name}/split",
+        now=now,
+        before=noted(former),
+        reason=reason,
+    )
+    await _tell_gateways(session, model.id)
+
+
 async def set_overrides(
     session: AsyncSession,
     model: ModelRef,
