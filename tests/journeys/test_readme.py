@@ -108,6 +108,18 @@ def test_the_guide_to_monitoring(service: Service, api: Client, tmp_path: Path):
     assert "did not share the traffic" in printed
 
 
+def test_the_quick_start(service: Service, tmp_path: Path):
+    printed = follow("docs/guides/quick-start.md", service, tmp_path)
+    counts = [(int(n), version) for n, version in re.findall(r"(\d+) \S+:\"(v\d)\"", printed)]
+
+    assert sum(n for n, _ in counts) == 100
+    assert counts[0][1] == "v1"
+    assert 55 <= counts[0][0] <= 97
+    assert '"demo":true' in printed
+    assert '"recommendation":' in printed
+    assert '"accepted":1' in printed
+
+
 def test_the_guide_to_security(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """On a service of its own: the first key of the guide closes it."""
     data_dir, folder = tmp_path / "data", tmp_path / "folder"
