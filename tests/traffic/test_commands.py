@@ -28,6 +28,7 @@ from turnout.traffic.domain.split import (
     Spread,
     VersionRejected,
 )
+from turnout.traffic.route import CHANNEL
 
 
 async def test_a_new_split_replaces_the_one_in_force(session: AsyncSession):
@@ -268,7 +269,7 @@ async def test_a_commit_tells_the_gateways_and_a_rollback_does_not(
     async with engine.connect() as listening:
         driver = (await listening.get_raw_connection()).driver_connection
         assert driver is not None
-        await driver.add_listener(commands.CHANNEL, lambda *told: heard.put_nowait(told[3]))
+        await driver.add_listener(CHANNEL, lambda *told: heard.put_nowait(told[3]))
         async with sessions() as abandoned:
             await set_split(abandoned, (await version(abandoned, "1.0.0"), 10_000))
         async with transaction(sessions) as session:

@@ -14,9 +14,9 @@ from turnout.following import Following
 from turnout.registry.domain.runtime import ExternalRuntime
 from turnout.registry.domain.version import VersionRef
 from turnout.traffic import queries
-from turnout.traffic.commands import CHANNEL
 from turnout.traffic.domain.assignment import Route
 from turnout.traffic.domain.draws import draws
+from turnout.traffic.route import CHANNEL
 
 ARRIVES_WITHIN: Final = timedelta(seconds=1)
 """How long a request waits for a route that the database has and this process does not."""

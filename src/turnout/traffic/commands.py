@@ -3,9 +3,8 @@
 import secrets
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Final, Literal
 
-from sqlalchemy import Insert, Update, delete, func, insert, select, update
+from sqlalchemy import Insert, Update, func, insert, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -30,13 +29,8 @@ from turnout.traffic.domain.split import (
     continues,
     in_order_of,
 )
-from turnout.traffic.tables import OverrideSet, RoutedVersion, SplitRow
-
-CHANNEL: Final = "turnout_split"
-"""Where a commit tells the gateways the id of the model whose route changed."""
-
-LOCK: Final = 0x7472
-"""Keeps these advisory locks apart from other uses of them in the same database."""
+from turnout.traffic.route import hold_versions, lock, tell_gateways
+from turnout.traffic.tables import OverrideSet, SplitRow
 
 
 def stuck(model: str) -> str:
@@ -62,7 +56,7 @@ async def set_split(
     serving under the same owner, so that a weight that grows only adds units. Refused while
     another rollout or experiment owns the split, and for versions that cannot serve.
     """
-    await _lock(session, model_id)
+    await lock(session, model_id)
     former = await queries.active_split(session, model_id)
     check_owner(former, owner)
     model = await _check_versions(session, model_id, variants)
@@ -106,7 +100,7 @@ async def reinstate(
     Every unit comes back to its variant, and the evidence of the split goes on where it stopped.
     The split in force stays if it is that one already. Refused as `set_split` refuses.
     """
-    await _lock(session, model_id)
+    await lock(session, model_id)
     former = await queries.active_split(session, model_id)
     check_owner(former, owner)
     wanted = (await queries.splits(session, [split_id])).get(split_id)
@@ -159,7 +153,7 @@ async def set_split_by_hand(
         for share in shares
     ]
     owner = Owner(kind=OwnerKind.PERSON, id=actor)
-    await _lock(session, model.id)
+    await lock(session, model.id)
     former = await queries.active_split(session, model.id)
     check_owner(former, owner)
     if former and former.strategy is strategy and set(former.variants) == set(variants):
@@ -186,7 +180,7 @@ async def release(
     reason: str | None = None,
 ) -> None:
     """End an owner's hold on the split; traffic stays as it is. Nothing to do is no error."""
-    await _lock(session, model_id)
+    await lock(session, model_id)
     former = await queries.active_split(session, model_id)
     if former is None or not former.owned or former.owner != owner:
         return
@@ -207,13 +201,13 @@ async def withdraw(
     session: AsyncSession, model: ModelRef, *, actor: str, now: datetime, reason: str | None = None
 ) -> None:
     """Take a person's split out of force: then nothing answers for the model."""
-    await _lock(session, model.id)
+    await lock(session, model.id)
     former = await queries.active_split(session, model.id)
     check_owner(former, Owner(kind=OwnerKind.PERSON, id=actor))
     if former is None:
         return
     await session.execute(update(SplitRow).where(SplitRow.id == former.id).values(active=False))
-    await _hold_versions(session, model.id, "split", [])
+    await hold_versions(session, model.id, "split", [])
     audit(
         session,
         actor=actor,
@@ -223,7 +217,7 @@ async def withdraw(
         before=noted(former),
         reason=reason,
     )
-    await _tell_gateways(session, model.id)
+    await tell_gateways(session, model.id)
 
 
 async def set_overrides(
@@ -237,7 +231,7 @@ async def set_overrides(
     reason: str | None = None,
 ) -> Overrides:
     """Replace all pins and rules of a model."""
-    await _lock(session, model.id)
+    await lock(session, model.id)
     texts = [pin.version for pin in pins] + [rule.version for rule in rules]
     versions = await _versions(session, model, texts)
     for version in versions.values():
@@ -263,7 +257,7 @@ async def drop_overrides(
     reason: str | None = None,
 ) -> None:
     """Drop the pins and rules that aim at one version, so that nothing leads there any more."""
-    await _lock(session, model_id)
+    await lock(session, model_id)
     before = await queries.overrides(session, model_id)
     if version_id not in before.version_ids.values():
         return
@@ -277,15 +271,6 @@ async def drop_overrides(
         now=now,
         reason=reason,
     )
-
-
-async def _lock(session: AsyncSession, model_id: int) -> None:
-    """Let one transaction at a time change a model's traffic, also while it has no row yet."""
-    await session.execute(select(func.pg_advisory_xact_lock(LOCK, model_id)))
-
-
-async def _tell_gateways(session: AsyncSession, model_id: int) -> None:
-    await session.execute(select(func.pg_notify(CHANNEL, str(model_id))))
 
 
 async def _versions(
@@ -333,7 +318,7 @@ async def _put_in_force(
         await session.execute(update(SplitRow).where(SplitRow.id == former.id).values(withdrawn))
     split = queries.split((await session.execute(change.returning(*queries.SPLIT))).one())
     leads_to = [variant.version_id for variant in split.variants]
-    await _hold_versions(session, split.model_id, "split", leads_to)
+    await hold_versions(session, split.model_id, "split", leads_to)
     audit(
         session,
         actor=actor,
@@ -347,25 +332,8 @@ async def _put_in_force(
     await alerts.resolve(
         session, cause=stuck(model), reason=f"the traffic was moved by {actor}", now=now
     )
-    await _tell_gateways(session, split.model_id)
+    await tell_gateways(session, split.model_id)
     return split
-
-
-async def _hold_versions(
-    session: AsyncSession,
-    model_id: int,
-    origin: Literal["split", "override"],
-    version_ids: Collection[int],
-) -> None:
-    """Keep these versions from being deleted, and let go of those held before."""
-    await session.execute(
-        delete(RoutedVersion).where(
-            RoutedVersion.model_id == model_id, RoutedVersion.origin == origin
-        )
-    )
-    held = [{"model_id": model_id, "origin": origin, "version_id": found} for found in version_ids]
-    if held:
-        await session.execute(insert(RoutedVersion), held)
 
 
 async def _replace_overrides(
@@ -393,7 +361,7 @@ async def _replace_overrides(
             set_={"revision": OverrideSet.revision + 1, **values},
         )
     )
-    await _hold_versions(session, model.id, "override", after.version_ids.values())
+    await hold_versions(session, model.id, "override", after.version_ids.values())
     audit(
         session,
         actor=actor,
@@ -404,4 +372,4 @@ async def _replace_overrides(
         after=counted(after),
         reason=reason,
     )
-    await _tell_gateways(session, model.id)
+    await tell_gateways(session, model.id)
