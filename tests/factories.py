@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from turnout.observations.domain.cover import floor
 from turnout.observations.domain.evidence import ArmEvidence
 from turnout.observations.domain.prediction import Prediction, uuid7
-from turnout.observations.tables import Arm, ArmTotal, MinuteWindow
+from turnout.observations.tables import Arm, ArmTotal, LongWindow, MinuteWindow
 from turnout.registry import commands, queries
 from turnout.registry.domain.runtime import ExternalRuntime, Runtime
 from turnout.registry.domain.version import NewVersion, VersionRef
@@ -123,27 +125,17 @@ async def add_evidence(
 async def add_minute(
     session: AsyncSession, model_id: int, version_id: int, *, minute: datetime, predictions: int
 ) -> None:
-    """One minute in which a version answered so often, outside of any split."""
-    nothing = dict.fromkeys(
-        ("errors", "labelled", "correct", "latency_n", "confidence_n", "cost_n"), 0
-    )
-    session.add(
-        MinuteWindow(
-            model_id=model_id,
-            version_id=version_id,
-            split_id=0,
-            shadow=False,
-            minute=minute,
-            n=predictions,
-            latency=0.0,
-            confidence=0.0,
-            cost=0.0,
-            buckets=[],
-            counts=[],
-            **nothing,
+    """A minute, its hour and its day, in which a version answered so often outside of any split."""
+    key = {"model_id": model_id, "version_id": version_id, "split_id": 0, "shadow": False}
+    await session.execute(insert(MinuteWindow).values(**key, minute=minute, n=predictions))
+    for hours in (1, 24):
+        starts = floor(minute, timedelta(hours=hours))
+        added = insert(LongWindow).values(**key, hours=hours, starts=starts, n=predictions)
+        await session.execute(
+            added.on_conflict_do_update(
+                constraint="pk_long_window", set_={"n": LongWindow.n + predictions}
+            )
         )
-    )
-    await session.flush()
 
 
 def prediction(

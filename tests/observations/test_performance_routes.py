@@ -67,6 +67,28 @@ async def test_the_last_predictions_of_what_serves(
     }
 
 
+async def test_intervals_of_hours_and_days_begin_at_the_full_hour_and_at_midnight(
+    client: AsyncClient, session: AsyncSession, clock: Clock
+):
+    one = await version(session, "1.0.0")
+    rows = [prediction(version_id=one.id, at=NOON - n * HOUR / 2) for n in range(96)]
+    await fold(session, one, rows)
+    clock.advance(59 * MINUTE)
+
+    hours = (await get(client, "/history", window="3h"))["points"]
+    days = (await get(client, "/history", window="2d", interval="1d"))["points"]
+
+    assert [(point["starts"][11:16], point["performance"]["predictions"]) for point in hours] == [
+        ("10:00", 2),
+        ("11:00", 2),
+        ("12:00", 1),
+    ]
+    assert [(point["starts"][:16], point["performance"]["predictions"]) for point in days] == [
+        ("2026-03-01T00:00", 48),
+        ("2026-03-02T00:00", 25),
+    ]
+
+
 async def test_history_has_a_point_for_each_interval(client: AsyncClient, session: AsyncSession):
     one = await version(session, "1.0.0")
     rows = [

@@ -9,6 +9,8 @@ from typing import Final
 from turnout.observations.domain.prediction import NO_SPLIT
 from turnout.observations.sums_sql import (
     ARM,
+    IN_LONG,
+    LONG,
     TOTALS,
     WINDOW,
     WITHIN_DAYS,
@@ -160,6 +162,22 @@ _MINUTES: Final = f"""
             FROM bucket_count GROUP BY split_id, version_id, bucket
         ) AS arm_bucket_count
         GROUP BY split_id, version_id
+    ), long_bucket_count AS (
+        SELECT {each("?", LONG)}, bucket, sum(n)::bigint AS n
+        FROM bucket_count {IN_LONG} GROUP BY {each("?", LONG)}, bucket
+    ), long_sketch AS (
+        SELECT {each("?", LONG)}, {_SKETCH} FROM long_bucket_count GROUP BY {each("?", LONG)}
+    ), long_measured AS (
+        SELECT {each("?", LONG)}, {each("sum(?) AS ?", MEASURES)}
+        FROM measured {IN_LONG} GROUP BY {each("?", LONG)}
+    ), longer AS (
+        INSERT INTO long_window AS t
+            (model_id, {each("?", LONG)}, {each("?", MEASURES)}, buckets, counts)
+        SELECT :model_id, {each("?", LONG)}, {each("?", MEASURES)},
+            coalesce(buckets, '{{}}'), coalesce(counts, '{{}}')
+        FROM long_measured LEFT JOIN long_sketch USING ({each("?", LONG)})
+        ON CONFLICT (model_id, {each("?", LONG)})
+        DO UPDATE SET {added(*MEASURES)}, {_MERGED_SKETCH}
     ), minutes AS (
         INSERT INTO minute_window AS t
             (model_id, {each("?", WINDOW)}, {each("?", MEASURES)}, buckets, counts)
@@ -186,18 +204,28 @@ _MINUTES: Final = f"""
         SELECT {each("?", WINDOW)}, label, count(*) AS n,
             row_number() OVER (PARTITION BY {each("?", WINDOW)} ORDER BY count(*) DESC) AS rank
         FROM chunk WHERE label IS NOT NULL GROUP BY {each("?", WINDOW)}, label
+    ), named AS (
+        SELECT {each("?", WINDOW)}, class, sum(n) AS n
+        FROM ranked
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN rank <= {CLASSES_KEPT} THEN label ELSE '' END AS class
+        ) AS name
+        GROUP BY {each("?", WINDOW)}, class
     ), classes AS (
         INSERT INTO minute_class AS t (model_id, {each("?", WINDOW)}, label, n)
-        SELECT :model_id, {each("?", WINDOW)},
-            CASE WHEN rank <= {CLASSES_KEPT} THEN label ELSE '' END AS label, sum(n)
-        FROM ranked GROUP BY {each("?", WINDOW)}, 6
+        SELECT :model_id, {each("?", WINDOW)}, class, n FROM named
         ON CONFLICT (model_id, {each("?", WINDOW)}, label) DO UPDATE SET {added("n")}
+    ), long_classes AS (
+        INSERT INTO long_class AS t (model_id, {each("?", LONG)}, label, n)
+        SELECT :model_id, {each("?", LONG)}, class, sum(n)
+        FROM named {IN_LONG} GROUP BY {each("?", LONG)}, class
+        ON CONFLICT (model_id, {each("?", LONG)}, label) DO UPDATE SET {added("n")}
     )
 """
 
 
 def fold_predictions(*, old_and_new: bool) -> str:
-    """Fold the predictions of some batches into units, arms, minutes and classes.
+    """Fold the predictions of some batches into units, arms, classes, minutes, hours and days.
 
     A prediction without a unit is a unit of its own: it goes into the arm's totals at once. Units
     are upserted in order, which costs a quarter less than in the order of a hash. Returned are

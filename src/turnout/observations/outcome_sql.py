@@ -6,6 +6,8 @@ from typing import Final
 from turnout.observations.domain.outcome import ACCURACY
 from turnout.observations.sums_sql import (
     ABOUT_PIVOTS,
+    IN_LONG,
+    LONG,
     PIVOT,
     WINDOW,
     WITHIN_DAYS,
@@ -73,12 +75,20 @@ _OUTCOMES: Final = f"""
         SELECT unit, split_id, version_id, metric, shadow_version, prediction_id, day,
             1 AS n, {summand("value")} AS x, answered_at
         FROM {of_batches("outcome", "value IS NOT NULL")}
+    ), judged AS (
+        SELECT {minute_of("answered_at")} AS minute, version_id, split_id,
+            shadow_version <> 0 AS shadow, sum(n) AS labelled, sum(x) AS correct
+        FROM said WHERE metric = '{ACCURACY}' GROUP BY {each("?", WINDOW)}
     ), minutes AS (
         INSERT INTO minute_window AS t (model_id, {each("?", WINDOW)}, labelled, correct)
-        SELECT :model_id, {minute_of("answered_at")} AS minute, version_id, split_id,
-            shadow_version <> 0 AS shadow, sum(n), sum(x)
-        FROM said WHERE metric = '{ACCURACY}' GROUP BY {each("?", WINDOW)}
+        SELECT :model_id, {each("?", WINDOW)}, labelled, correct FROM judged
         ON CONFLICT (model_id, {each("?", WINDOW)})
+        DO UPDATE SET {added("labelled", "correct")}
+    ), longer AS (
+        INSERT INTO long_window AS t (model_id, {each("?", LONG)}, labelled, correct)
+        SELECT :model_id, {each("?", LONG)}, sum(labelled), sum(correct)
+        FROM judged {IN_LONG} GROUP BY {each("?", LONG)}
+        ON CONFLICT (model_id, {each("?", LONG)})
         DO UPDATE SET {added("labelled", "correct")}
     ), followed AS MATERIALIZED (
         SELECT split_id, series, metric, age, attribute, value FROM followed_metric

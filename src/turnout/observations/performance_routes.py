@@ -12,6 +12,7 @@ from turnout.errors import Unprocessable
 from turnout.http import Now, Session
 from turnout.observations import queries
 from turnout.observations.domain.comparing import best, contests
+from turnout.observations.domain.cover import DAY, EPOCH, HOUR, MINUTE, floor, widest_within
 from turnout.observations.domain.figures import LONGEST_WINDOW, WindowTooLong
 from turnout.observations.domain.metric import Direction, Metric
 from turnout.observations.performance_views import (
@@ -31,9 +32,6 @@ from turnout.traffic import queries as traffic
 
 router = http.router("observations")
 
-MINUTE = timedelta(minutes=1)
-HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
 MOST_POINTS = 500
 MOST_VERSIONS = 10
 MOST_SPLITS = 50
@@ -57,7 +55,8 @@ async def show_performance_history(
     version: OnlyVersion = None,
 ) -> History:
     """Figures per version and interval, oldest first. The last interval is still going on;
-    intervals in which nothing was seen are left out."""
+    intervals in which nothing was seen are left out. Intervals of whole hours begin at the full
+    hour, and those of whole days at midnight, in UTC."""
     _check(window, interval)
     found = await registry.model(session, model)
     seen = await _seen(session, found.id, version, now, window=window, interval=interval)
@@ -86,7 +85,9 @@ async def show_performance_trends(
     window = hours * HOUR
     # Twelve points or more, also of few hours; whole hours where there are enough of them.
     interval = HOUR if hours >= 12 else 5 * hours * MINUTE
-    seen = await _seen(session, found.id, version, now, window=window, interval=interval)
+    seen = await _seen(
+        session, found.id, version, now, window=window, interval=interval, sketched=False
+    )
     return trends_view(found.name, hours, seen, await _names(session, seen))
 
 
@@ -168,12 +169,19 @@ async def _seen(
     *,
     window: timedelta,
     interval: timedelta,
+    sketched: bool = True,
 ) -> list[IntervalFigures]:
     only = None if version is None else (await registry.version(session, model_id, version)).id
-    until = now.replace(second=0, microsecond=0) + MINUTE
-    since = until - -(-window // interval) * interval
+    whole = widest_within(EPOCH, interval)
+    until = floor(now, whole) + whole
     return await points(
-        session, model_id, since=since, until=until, every=interval, version_id=only
+        session,
+        model_id,
+        since=until - -(-window // interval) * interval,
+        until=until,
+        every=interval,
+        version_id=only,
+        sketched=sketched,
     )
 
 

@@ -2,12 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Collection
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from turnout.observations import window_sql
+from turnout.observations.domain.cover import cover
 from turnout.observations.domain.evidence import ArmEvidence
 from turnout.observations.domain.figures import Figures, Mean, VersionFigures
 from turnout.stats.arguments import BadArgument
@@ -32,58 +35,8 @@ _EVIDENCE: Final = text(
     """
 )
 
-_FIGURES: Final = """
-    sum(n)::bigint AS n, sum(errors)::bigint AS errors,
-    sum(labelled)::bigint AS labelled, sum(correct)::bigint AS correct,
-    sum(latency_n)::bigint AS latency_n, sum(latency) AS latency,
-    sum(confidence_n)::bigint AS confidence_n, sum(confidence) AS confidence,
-    sum(cost_n)::bigint AS cost_n, sum(cost) AS cost
-"""
-
-OF_VERSION: Final = "(CAST(:version_id AS int) IS NULL OR version_id = :version_id)"
-
-
-def sums(group: str, condition: str, *, more: str = "") -> str:
-    """Add up the minutes and their sketches per `group`, in the database: a day of sketches is
-    a million numbers.
-
-    Sketches are unnested in the SELECT list, which hands on each number as it comes; as a function
-    in FROM it would be called, and its answer kept, for every minute by itself. The minutes are
-    read twice, which takes less than to write a week of them to a temporary file.
-    """
-    return f"""
-    WITH part AS NOT MATERIALIZED (
-        SELECT *{more} FROM minute_window
-        WHERE model_id = :model_id AND minute >= :since AND minute < :until AND {condition}
-    ), sketch AS (
-        SELECT {group}, array_agg(bucket ORDER BY bucket) AS buckets,
-            array_agg(n ORDER BY bucket) AS counts
-        FROM (
-            SELECT {group}, bucket, sum(number)::bigint AS n
-            FROM (
-                SELECT {group}, unnest(buckets) AS bucket, unnest(counts) AS number FROM part
-            ) AS each
-            GROUP BY {group}, bucket
-        ) AS bucket_count
-        GROUP BY {group}
-    ), total AS (
-        SELECT {group}, {_FIGURES} FROM part GROUP BY {group}
-    )
-    SELECT total.*, coalesce(buckets, '{{}}') AS buckets, coalesce(counts, '{{}}') AS counts
-    FROM total LEFT JOIN sketch USING ({group})
-    ORDER BY {group}
-    """  # noqa: S608  (column names of ours)
-
-
-_VERSIONS: Final = text(sums("version_id, shadow", OF_VERSION))
-_CLASSES: Final = text(
-    f"""
-    SELECT version_id, shadow, label, sum(n)::bigint AS n FROM minute_class
-    WHERE model_id = :model_id AND minute >= :since AND minute < :until AND {OF_VERSION}
-    GROUP BY version_id, shadow, label
-    ORDER BY n DESC, label
-    """  # noqa: S608  (a condition of ours)
-)
+_VERSIONS: Final = text(window_sql.sums("version_id, shadow"))
+_CLASSES: Final = text(window_sql.CLASSES)
 
 
 async def evidence(
@@ -136,8 +89,8 @@ async def performance(
     until: datetime,
     version_id: int | None = None,
 ) -> list[VersionFigures]:
-    """What each version did in the minutes that began in [since, until), shadows apart."""
-    span = {"model_id": model_id, "version_id": version_id, "since": since, "until": until}
+    """What each version did in [since, until), which are whole minutes, shadows apart."""
+    span = {"model_id": model_id, "version_id": version_id, **asdict(cover(since, until))}
     classes: dict[tuple[int, bool], dict[str, int]] = defaultdict(dict)
     for row in await session.execute(_CLASSES, span):
         classes[row.version_id, row.shadow][row.label] = row.n

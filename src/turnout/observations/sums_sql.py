@@ -10,6 +10,7 @@ from typing import Final
 TOTALS: Final = ("units", "n", "n2", "x", "x2", "xn")
 ARM: Final = ("split_id", "version_id")
 WINDOW: Final = ("minute", "version_id", "split_id", "shadow")
+LONG: Final = ("hours", "starts", *WINDOW[1:])
 WITHIN_DAYS: Final = "day BETWEEN :first_day AND :last_day"
 _ARM_METRIC: Final = (*ARM, "metric")
 _UNIT_METRIC: Final = ("unit", *_ARM_METRIC)
@@ -46,6 +47,14 @@ ABOUT_PIVOTS: Final = f"""
 The first fold of a metric in a split settles its pivot for all arms: the median, where that is far
 from zero. One wild value among the first does not move it, and the next split starts afresh.
 """
+
+IN_LONG: Final = """
+    CROSS JOIN LATERAL (
+        SELECT hours, date_bin(hours * '1 hour'::interval, minute, 'epoch'::timestamptz) AS starts
+        FROM (VALUES (1), (24)) AS width (hours)
+    ) AS long
+"""
+"""The hour and the day that a minute lies in."""
 
 PIVOT: Final = """
     (SELECT pivot FROM pivot WHERE split_id = changed.split_id AND metric = changed.metric)

@@ -284,16 +284,9 @@ class ClassPair(Base):
     n: Mapped[Count]
 
 
-class MinuteWindow(Base):
-    """One minute of one version in one split."""
+class Measured:
+    """What is added up over a stretch of time, whichever that is."""
 
-    __tablename__ = "minute_window"
-
-    model_id: Mapped[ModelKey]
-    minute: Mapped[datetime] = mapped_column(primary_key=True)
-    version_id: Mapped[IntKey]
-    split_id: Mapped[BigKey]
-    shadow: Mapped[bool] = mapped_column(primary_key=True)
     n: Mapped[Count]
     errors: Mapped[Count]
     labelled: Mapped[Count]
@@ -308,6 +301,18 @@ class MinuteWindow(Base):
     counts: Mapped[Counts]
 
 
+class MinuteWindow(Measured, Base):
+    """One minute of one version in one split."""
+
+    __tablename__ = "minute_window"
+
+    model_id: Mapped[ModelKey]
+    minute: Mapped[datetime] = mapped_column(primary_key=True)
+    version_id: Mapped[IntKey]
+    split_id: Mapped[BigKey]
+    shadow: Mapped[bool] = mapped_column(primary_key=True)
+
+
 class MinuteClass(Base):
     """How often one class was predicted in one minute window."""
 
@@ -315,6 +320,34 @@ class MinuteClass(Base):
 
     model_id: Mapped[ModelKey]
     minute: Mapped[datetime] = mapped_column(primary_key=True)
+    version_id: Mapped[IntKey]
+    split_id: Mapped[BigKey]
+    shadow: Mapped[bool] = mapped_column(primary_key=True)
+    label: Mapped[TextKey]
+    n: Mapped[Count]
+
+
+class LongWindow(Measured, Base):
+    """The sum of the minutes of one hour, or of the 24 of one day in UTC."""
+
+    __tablename__ = "long_window"
+
+    model_id: Mapped[ModelKey]
+    hours: Mapped[IntKey]
+    starts: Mapped[datetime] = mapped_column(primary_key=True)
+    version_id: Mapped[IntKey]
+    split_id: Mapped[BigKey]
+    shadow: Mapped[bool] = mapped_column(primary_key=True)
+
+
+class LongClass(Base):
+    """How often one class was predicted in one long window."""
+
+    __tablename__ = "long_class"
+
+    model_id: Mapped[ModelKey]
+    hours: Mapped[IntKey]
+    starts: Mapped[datetime] = mapped_column(primary_key=True)
     version_id: Mapped[IntKey]
     split_id: Mapped[BigKey]
     shadow: Mapped[bool] = mapped_column(primary_key=True)

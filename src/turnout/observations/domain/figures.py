@@ -10,7 +10,6 @@ from turnout.stats.quantile_sketch import QuantileSketch
 
 MINUTE: Final = timedelta(minutes=1)
 LONGEST_WINDOW: Final = timedelta(days=7)
-"""A week of minutes of three versions is added up in half a second."""
 
 
 class WindowTooLong(Unprocessable):
