@@ -3,8 +3,9 @@
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, fields, replace
+from dataclasses import astuple, replace
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from itertools import pairwise
 
 import pytest
@@ -86,20 +87,24 @@ def together(parts: Iterable[Sequence[VersionFigures]]) -> dict[Key, tuple[Figur
 
 
 def summed(parts: Sequence[Figures]) -> Figures:
-    total = parts[0]
-    for part in parts[1:]:
-        added = {
-            field.name: getattr(total, field.name) + getattr(part, field.name)
-            for field in fields(Figures)
-            if not isinstance(getattr(total, field.name), Mean)
-        }
-        means = {
-            name: Mean(n=a.n + b.n, total=a.total + b.total)
-            for name in ("latency", "confidence", "cost")
-            for a, b in [(getattr(total, name), getattr(part, name))]
-        }
-        total = replace(total, **added, **means)
-    return total
+    return reduce(added, parts)
+
+
+def added(a: Figures, b: Figures) -> Figures:
+    return Figures(
+        predictions=a.predictions + b.predictions,
+        errors=a.errors + b.errors,
+        labelled=a.labelled + b.labelled,
+        correct=a.correct + b.correct,
+        latency=both(a.latency, b.latency),
+        confidence=both(a.confidence, b.confidence),
+        cost=both(a.cost, b.cost),
+        latencies=a.latencies + b.latencies,
+    )
+
+
+def both(a: Mean, b: Mean) -> Mean:
+    return Mean(n=a.n + b.n, total=a.total + b.total)
 
 
 async def seen(session: AsyncSession, chance: random.Random, *, first: datetime) -> None:
@@ -155,11 +160,11 @@ async def test_hours_and_days_say_what_their_minutes_say(session: AsyncSession):
 @pytest.mark.parametrize("every", [HOUR, 6 * HOUR, DAY])
 async def test_points_of_hours_say_what_their_minutes_say(session: AsyncSession, every: timedelta):
     await seen(session, random.Random(2), first=MIDNIGHT - 3 * DAY)
-    span = {"since": MIDNIGHT - 3 * DAY, "until": MIDNIGHT}
+    since, until = MIDNIGHT - 3 * DAY, MIDNIGHT
 
-    found = await points(session, MODEL, **span, every=every)
-    plain = await points(session, MODEL, **span, every=every, sketched=False)
-    minutes = await points(session, MODEL, **span, every=30 * MINUTE)
+    found = await points(session, MODEL, since=since, until=until, every=every)
+    plain = await points(session, MODEL, since=since, until=until, every=every, sketched=False)
+    minutes = await points(session, MODEL, since=since, until=until, every=30 * MINUTE)
 
     parts: dict[tuple[int, datetime], list[Figures]] = defaultdict(list)
     for one in minutes:
