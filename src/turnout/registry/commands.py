@@ -30,7 +30,7 @@ from turnout.registry.domain.version import (
     VersionDetails,
     VersionExists,
 )
-from turnout.registry.locks import locked_model, locked_version, shared_model
+from turnout.registry.locks import locked_model, locked_version, next_number, shared_model
 from turnout.registry.tables import LifecycleTransition, Model, Version
 
 Details = TypeVar("Details", ModelDetails, VersionDetails)
@@ -115,6 +115,7 @@ async def register_version(
     insertion = insert(Version).values(
         model_id=model.id,
         version=new.version,
+        number=await next_number(session, model.id),
         precedence=SemVer.parse(new.version).precedence,
         stage=Lifecycle.DEVELOPMENT,
         details=_details(VersionDetails, new),

@@ -1,6 +1,6 @@
 """All that happens to one model's versions and aliases waits for the model's row."""
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.errors import NotFound
@@ -30,3 +30,9 @@ async def locked_version(session: AsyncSession, version_id: int) -> tuple[Model,
     if version is None:
         raise NotFound("the version has been deleted meanwhile")
     return model, version
+
+
+async def next_number(session: AsyncSession, model_id: int) -> int:
+    """Number a version that is being registered; others of the model wait for this one."""
+    counting = update(Model).where(Model.id == model_id).values(last_number=Model.last_number + 1)
+    return (await session.execute(counting.returning(Model.last_number))).scalar_one()

@@ -41,6 +41,7 @@ class Model(Base):
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     name: Mapped[str] = mapped_column(Text(collation="C"), unique=True)
     details: Mapped[ModelDetails] = mapped_column(Json(ModelDetails))
+    last_number: Mapped[int] = mapped_column(default=0, server_default="0")
     created_at: Mapped[datetime]
     created_by: Mapped[str]
     updated_at: Mapped[datetime]
@@ -65,7 +66,10 @@ class Version(Base):
     __tablename__ = "version"
     __table_args__ = (
         UniqueConstraint("model_id", "version"),
+        UniqueConstraint("model_id", "number"),
         Index("ix_version_precedence", "model_id", "precedence", "id"),
+        Index("ix_version_stage", "model_id", "stage", "number"),
+        Index("ix_version_updated", "model_id", "updated_at"),
         Index("ix_version_tags", "tags", postgresql_using="gin"),
         Index(
             "ix_version_production",
@@ -78,6 +82,8 @@ class Version(Base):
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     model_id: Mapped[int] = mapped_column(ForeignKey(Model.id, ondelete="RESTRICT"))
     version: Mapped[str] = mapped_column(Text(collation="C"))
+    number: Mapped[int]
+    """1, 2, 3… in the order of registration; never given again as long as the model lives."""
     precedence: Mapped[str] = mapped_column(Text(collation="C"))
     stage: Mapped[Lifecycle] = mapped_column(_stage("stage"))
     details: Mapped[VersionDetails] = mapped_column(Json(VersionDetails))

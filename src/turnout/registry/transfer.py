@@ -1,6 +1,6 @@
 """Models with their versions and aliases, out of one database and into another."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -24,6 +24,7 @@ from turnout.registry.domain.document import (
     VersionEntry,
     additions,
     in_order,
+    numbered,
 )
 from turnout.registry.domain.semver import SemVer
 from turnout.registry.domain.version import ModelDetails, VersionDetails
@@ -161,10 +162,9 @@ async def _add(
             )
         )
         await session.flush()
-    model_id = await session.scalar(select(Model.id).where(Model.name == entry.name))
-    assert model_id is not None
-    await _add_versions(session, model_id, added.versions)
-    await _add_aliases(session, model_id, added.aliases)
+    model = (await session.scalars(select(Model).where(Model.name == entry.name))).one()
+    await _add_versions(session, model, added)
+    await _add_aliases(session, model.id, added.aliases)
     audit(
         session,
         actor=actor,
@@ -179,12 +179,15 @@ async def _add(
     )
 
 
-async def _add_versions(
-    session: AsyncSession, model_id: int, versions: Sequence[VersionEntry]
-) -> None:
+async def _add_versions(session: AsyncSession, model: Model, added: Additions) -> None:
+    versions = added.versions
+    taken = await session.scalars(select(Version.number).where(Version.model_id == model.id))
+    last = max(model.last_number, added.model.last_number if added.new else 0)
+    numbers, model.last_number = numbered(versions, taken=taken.all(), last=last)
     rows = [
         Version(
-            model_id=model_id,
+            model_id=model.id,
+            number=number,
             precedence=SemVer.parse(entry.version).precedence,
             details=_details(VersionDetails, entry),
             **_of(
@@ -193,7 +196,7 @@ async def _add_versions(
                 " created_at created_by updated_at",
             ),
         )
-        for entry in versions
+        for entry, number in zip(versions, numbers, strict=True)
     ]
     session.add_all(rows)
     await session.flush()

@@ -1,11 +1,14 @@
 """Models with all their versions and aliases as one document, and how it goes together with what
 is here."""
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
+
+from annotated_types import Ge, Le
 
 from turnout.errors import Conflict, Unprocessable
 from turnout.quantities import STRICT, Moment, Text
@@ -60,11 +63,13 @@ class MoveEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionEntry(VersionDetails):
-    """A version in full. `file_sha256` is the uploaded file, which travels apart."""
+    """A version in full. `file_sha256` is the uploaded file, which travels apart. Its `number` is
+    another one where that is taken: no contradiction."""
 
     __pydantic_config__ = STRICT
 
     version: VersionName
+    number: Annotated[int, Ge(1), Le(2**31 - 1)] | None = field(default=None, compare=False)
     stage: Lifecycle
     parent_version: VersionName | None
     signature: Signature | None
@@ -109,6 +114,7 @@ class ModelEntry(ModelDetails):
     created_at: Moment
     created_by: Text
     updated_at: Moment
+    last_number: Annotated[int, Ge(0), Le(2**31 - 1)] = field(default=0, compare=False)
     versions: tuple[VersionEntry, ...]
     aliases: tuple[AliasEntry, ...]
 
@@ -219,6 +225,23 @@ def additions(model: ModelEntry, here: ModelEntry | None) -> tuple[Additions, li
     return added, clashes
 
 
+def numbered(
+    versions: Sequence[VersionEntry], *, taken: Collection[int], last: int
+) -> tuple[list[int], int]:
+    """The numbers that versions get where others have theirs, and the last one given: each keeps
+    its own unless that is taken."""
+    given = set(taken)
+    kept: list[int | None] = []
+    for version in versions:
+        free = version.number is not None and version.number not in given
+        kept.append(version.number if free else None)
+        given.update(kept[-1:] if free else ())
+    last = max((last, *given))
+    counting = itertools.count(last + 1)
+    numbers = [next(counting) if number is None else number for number in kept]
+    return numbers, max((last, *numbers))
+
+
 def in_order(model: ModelEntry) -> ModelEntry:
     """The one order in which a model is written, whoever registered what first."""
     return replace(
@@ -236,7 +259,9 @@ def _bare(model: ModelEntry) -> ModelEntry:
 
 def _differing(subject: str, here: Any, sent: Any) -> Iterator[Clash]:
     names = [
-        part.name for part in fields(here) if getattr(here, part.name) != getattr(sent, part.name)
+        part.name
+        for part in fields(here)
+        if part.compare and getattr(here, part.name) != getattr(sent, part.name)
     ]
     if names:
         yield Clash(subject, f"{', '.join(names)} differ from what is here")

@@ -107,6 +107,7 @@ class ModelDetails:
     description: Prose = ""
     owner: Summary | None = None
     tags: Tags = ()
+    metadata: Document = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
