@@ -21,6 +21,7 @@ from turnout.callers import Caller, Gate, ModelsUnnamed, Scoping, need_of
 from turnout.db import Sessions
 from turnout.errors import TooLarge, Unprocessable
 from turnout.outgoing import Calls
+from turnout.problems import DIALECT, Dialect
 from turnout.quantities import Clock, Line
 from turnout.settings import Settings
 
@@ -189,14 +190,21 @@ class GuardedRoute(APIRoute):
     `Caller.models` and says so.
     """
 
+    def dialect(self) -> Dialect | None:
+        """How refusals are told here, if not as everywhere."""
+        return None
+
     def handler(self) -> Handler:
         """What is done for a caller who was admitted."""
         return super().get_route_handler()
 
     def get_route_handler(self) -> Handler:
         handle = self.handler()
+        dialect = self.dialect()
 
         async def guarded(request: Request) -> Response:
+            if dialect is not None:
+                request.scope[DIALECT] = dialect
             gate = (await resources(request)).gate
             caller = await gate.admit(request.scope["headers"])
             need = need_of(self.endpoint, request.method)

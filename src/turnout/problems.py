@@ -1,10 +1,10 @@
 """Refusals and trouble as RFC 9457 problem documents: one renderer for all of them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 from fastapi import FastAPI, Request, Response
@@ -19,6 +19,11 @@ from turnout.db import lost_connection
 from turnout.errors import Forbidden, Refusal, Unauthenticated, Unavailable, Unprocessable
 
 PROBLEM_TYPE = "application/problem+json"
+
+DIALECT: Final = "turnout.dialect"
+Dialect = Callable[[Request, Refusal], tuple[int, Mapping[str, Any]]]
+"""With which status, and in which further members of the problem document, clients that were made
+for another service are told of a refusal. A route puts it into the scope of its requests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +66,16 @@ def problem(
     return JSONResponse(jsonable_encoder(body), status_code=status, media_type=PROBLEM_TYPE)
 
 
-def refused(refusal: Refusal) -> JSONResponse:
+def refused(
+    refusal: Refusal, *, status: int | None = None, also: Mapping[str, Any] | None = None
+) -> JSONResponse:
+    """Render a refusal; with `status` and `also` for clients that go by others than ours."""
     response = problem(
-        refusal.status,
+        status or refusal.status,
         kind=type(refusal).__name__,
         title=refusal.title,
         detail=refusal.detail,
-        facts=refusal.facts,
+        facts={**refusal.facts, **(also or {})},
     )
     response.headers.update(refusal.headers)
     return response
@@ -114,6 +122,17 @@ def _errors(found: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     ]
 
 
+class Malformed(Unprocessable):
+    """The request is not what the operation takes."""
+
+
+def malformed(error: RequestValidationError) -> Malformed:
+    errors = _errors(error.errors())
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return Malformed(f"{first['field']}: {first['reason']}{more}", errors=errors)
+
+
 async def _refusal(request: Request, refusal: Exception) -> JSONResponse:
     assert isinstance(refusal, Refusal)
     if isinstance(refusal, (Unauthenticated, Forbidden)):
@@ -124,7 +143,11 @@ async def _refusal(request: Request, refusal: Exception) -> JSONResponse:
             client=request.client.host if request.client else None,
             reason=refusal.detail,
         )
-    return refused(refusal)
+    dialect: Dialect | None = request.scope.get(DIALECT)
+    if dialect is None:
+        return refused(refusal)
+    status, also = dialect(request, refusal)
+    return refused(refusal, status=status, also=also)
 
 
 async def _replay(request: Request, replay: Exception) -> Response:
@@ -139,16 +162,7 @@ async def _replay(request: Request, replay: Exception) -> Response:
 
 async def _malformed(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    errors = _errors(error.errors())
-    first = errors[0]
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return problem(
-        422,
-        kind="Malformed",
-        title=Unprocessable.title,
-        detail=f"{first['field']}: {first['reason']}{more}",
-        facts={"errors": errors},
-    )
+    return await _refusal(request, malformed(error))
 
 
 async def _standard(request: Request, error: Exception) -> JSONResponse:

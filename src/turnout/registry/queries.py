@@ -101,10 +101,10 @@ async def records(session: AsyncSession, ids: Collection[int]) -> dict[int, Vers
     """All that is known of versions, by id."""
     query = select(Version, Model.name).join(Model).where(among(Version.id, ids))
     rows = await session.execute(query.execution_options(populate_existing=True))
-    return {row.id: _record(row, name) for row, name in rows}
+    return {row.id: record_of(row, name) for row, name in rows}
 
 
-def _record(row: Version, model: str) -> VersionRecord:
+def record_of(row: Version, model: str) -> VersionRecord:
     return VersionRecord(
         **{part.name: getattr(row.details, part.name) for part in fields(VersionDetails)},
         id=row.id,

@@ -1,3 +1,23 @@
-from turnout import http
+"""MLflow's model registry, as its own client speaks to it."""
 
-router = http.router("MLflow")
+from fastapi import APIRouter, Request, Response
+
+from turnout.callers import Role, Scoping, needs
+from turnout.interop.mlflow.dialect import EndpointNotFound, MlflowRoute
+from turnout.interop.mlflow.model_routes import router as models
+from turnout.interop.mlflow.stage_routes import router as stages
+from turnout.interop.mlflow.version_routes import router as versions
+
+router = APIRouter(tags=["MLflow"], route_class=MlflowRoute)
+for part in (models, versions, stages):
+    router.include_router(part, prefix="/api/2.0/mlflow")
+
+
+@router.api_route(
+    "/api/2.0/mlflow/{path:path}",
+    methods=["GET", "POST", "PATCH", "DELETE"],
+    include_in_schema=False,
+)
+@needs(Role.VIEWER, scoping=Scoping.OWN)
+async def refuse_other_endpoint(path: str, request: Request) -> Response:
+    raise EndpointNotFound(request.url.path)

@@ -233,9 +233,10 @@ def numbered(
     given = set(taken)
     kept: list[int | None] = []
     for version in versions:
-        free = version.number is not None and version.number not in given
-        kept.append(version.number if free else None)
-        given.update(kept[-1:] if free else ())
+        own = None if version.number in given else version.number
+        kept.append(own)
+        if own is not None:
+            given.add(own)
     last = max((last, *given))
     counting = itertools.count(last + 1)
     numbers = [next(counting) if number is None else number for number in kept]
