@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 import yaml  # type: ignore[import-untyped]
 from httpx2 import AsyncClient, Response
 
@@ -17,6 +18,7 @@ from tests.conftest import Clock
 from turnout import db
 from turnout.alerts.commands import fire
 from turnout.alerts.domain import Kind, Severity
+from turnout.settings import Settings
 
 UNAUDITED: Final = {
     "assign_version": "changes nothing",
@@ -69,6 +71,12 @@ def described(document: Mapping[str, Any]) -> Iterator[Operation]:
                     examples=content.get("examples", {}),
                     query=frozenset(one["name"] for one in said.get("parameters", ())),
                 )
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """With the doors closed: they change things by the same commands, and give no reasons."""
+    return settings.model_copy(update={"interop": ""})
 
 
 async def test_every_change_leaves_its_entries_and_no_others(

@@ -116,6 +116,8 @@ async def test_the_doors_give_a_key_nothing_of_other_models(
     await live_client.post("models", json={"name": "churn-predictor"}, headers=admin)
     headers = await holder(name="confined", role="operator", models=["fraud-detection"])
     for operation in OPERATIONS:
+        if MLFLOW in operation.path:
+            continue  # which goes by what is sent: see below
         if operation.path in OF_DOORS and operation.scoping is Scoping.OWN:
             answer = await live_client.request(operation.method, operation.url, headers=headers)
             assert answer.status_code == 403, (operation, answer.text)
@@ -129,7 +131,7 @@ def test_what_keeps_to_a_callers_models_by_itself_is_known() -> None:
         if o.scoping is Scoping.OWN and o.path not in OF_DOORS
     }
 
-    assert {operation for operation in own if MLFLOW not in operation} == {
+    assert own == {
         "GET /api/v1/gate-policy",  # what counts for models without one of their own
         "GET /api/v1/me",
         "GET /api/v1/models",

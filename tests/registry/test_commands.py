@@ -11,7 +11,7 @@ from tests import factories
 from tests.factories import NOON
 from turnout.db import Sessions, transaction
 from turnout.errors import NotFound
-from turnout.registry import commands, queries
+from turnout.registry import catalogue, commands, queries
 from turnout.registry.domain.lifecycle import InvalidTransition, Lifecycle
 from turnout.registry.domain.runtime import Artifact, OnnxRuntime
 from turnout.registry.domain.semver import SemVer
@@ -381,3 +381,15 @@ async def test_versions_by_condition(
     rows = await queries.versions(session, model.id, limit=10, **conditions)
 
     assert [row.version for row in rows] == versions
+
+
+async def test_versions_are_numbered_and_a_number_is_not_given_again(session: AsyncSession) -> None:
+    first = await factories.version(session, "1.0.0")
+    second = await factories.version(session, "1.1.0")
+    await commands.delete_version(session, second.id, **BY)
+    third = await factories.version(session, "0.9.0")
+    other = await factories.version(session, model="churn-predictor")
+
+    numbers = [(await catalogue.version(session, one.id)).number for one in (first, third, other)]
+
+    assert numbers == [1, 3, 1]

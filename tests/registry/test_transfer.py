@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from tests.factories import NOON
 from tests.registry.requests import UPLOAD, VERSIONS, refused, register
 from turnout.registry import transfer
-from turnout.registry.domain.document import RegistryDocument
+from turnout.registry.domain.document import RegistryDocument, VersionEntry, numbered
 
 DOCUMENTS = TypeAdapter(RegistryDocument)
 TEXTS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), max_size=8)
@@ -274,3 +274,26 @@ async def test_every_conflict_is_listed(live_client: AsyncClient, exported: dict
         "models/fraud-detection/versions/1.0.0",
         "models/fraud-detection/versions/2.0.0",
     ]
+
+
+@pytest.mark.parametrize(
+    ("own", "taken", "last", "numbers", "then"),
+    [
+        pytest.param([2, 1, 5], (), 7, [2, 1, 5], 7, id="into an empty registry"),
+        pytest.param([2, 1], (1,), 4, [2, 5], 5, id="one is taken"),
+        pytest.param([3, 3], (), 0, [3, 4], 4, id="one is there twice"),
+        pytest.param([None, 9, None], (), 0, [10, 9, 11], 11, id="without numbers"),
+        pytest.param([], (1, 2), 2, [], 2, id="nothing new"),
+    ],
+)
+def test_versions_keep_their_numbers_unless_they_are_taken(
+    own: list[int | None], taken: tuple[int, ...], last: int, numbers: list[int], then: int
+) -> None:
+    of: dict[str, Any] = {"stage": "development", "runtime": {"kind": "external"}, "history": []}
+    of |= dict.fromkeys(["parent_version", "signature", "artifact", "file_sha256"])
+    of |= {"created_at": NOON.isoformat(), "updated_at": NOON.isoformat(), "created_by": "ada"}
+    entries = TypeAdapter(tuple[VersionEntry, ...]).validate_python(
+        [{**of, "version": f"1.0.{n}", "number": number} for n, number in enumerate(own)]
+    )
+
+    assert numbered(entries, taken=taken, last=last) == (numbers, then)

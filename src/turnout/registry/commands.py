@@ -103,14 +103,7 @@ async def register_version(
     reason: str | None,
 ) -> Version:
     """Register a version, and its model with it when this is the model's first."""
-    model = await shared_model(session, model_name)
-    if model is None:
-        model = await _add_model(
-            session, model_name, ModelDetails(), actor=actor, now=now, reason=reason
-        )
-    if model is None:  # another registration came in between, and has been committed
-        model = await shared_model(session, model_name)
-    assert model is not None
+    model = await _shared_or_added(session, model_name, actor=actor, now=now, reason=reason)
     await check_registration(session, model.id, model_name, new)
     insertion = insert(Version).values(
         model_id=model.id,
@@ -274,6 +267,18 @@ async def enter_production(
         await transition(session, version_id, staging, actor=actor, now=now, reason=reason)
     production = Lifecycle.PRODUCTION
     await transition(session, version_id, production, actor=actor, now=now, reason=reason)
+
+
+async def _shared_or_added(
+    session: AsyncSession, name: str, *, actor: str, now: datetime, reason: str | None
+) -> Model:
+    model = await shared_model(session, name)
+    if model is None:
+        model = await _add_model(session, name, ModelDetails(), actor=actor, now=now, reason=reason)
+    if model is None:  # another registration came in between, and has been committed
+        model = await shared_model(session, name)
+    assert model is not None
+    return model
 
 
 async def _add_model(

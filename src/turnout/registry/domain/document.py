@@ -69,7 +69,7 @@ class VersionEntry(VersionDetails):
     __pydantic_config__ = STRICT
 
     version: VersionName
-    number: Annotated[int, Ge(1), Le(2**31 - 1)] | None = field(default=None, compare=False)
+    number: Annotated[int, Ge(1), Le(10**9)] | None = field(default=None, compare=False)
     stage: Lifecycle
     parent_version: VersionName | None
     signature: Signature | None
@@ -114,7 +114,7 @@ class ModelEntry(ModelDetails):
     created_at: Moment
     created_by: Text
     updated_at: Moment
-    last_number: Annotated[int, Ge(0), Le(2**31 - 1)] = field(default=0, compare=False)
+    last_number: Annotated[int, Ge(0), Le(10**9)] = field(default=0, compare=False)
     versions: tuple[VersionEntry, ...]
     aliases: tuple[AliasEntry, ...]
 
