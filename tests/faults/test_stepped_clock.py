@@ -1,13 +1,15 @@
-"""The clock of the workers is set back and forth while they work, on a real database.
+"""Clocks are set back and forth while workers work, on a real database.
 
-Time is served by that clock, so a step moves the end of a stage by at most its own length, and a
-step that is taken back moves it by nothing.
+Time is served by the clock that all share, the database's, so a step of that one moves the end of
+a stage by at most its own length, and a step that is taken back moves it by nothing. A worker's own
+clock moves nothing at all.
 """
 
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.conftest import Clock
 from tests.experiments.conftest import Driver as Experiments
@@ -15,8 +17,11 @@ from tests.faults import invariants
 from tests.rollouts.conftest import Driver as Rollouts
 from turnout.db import Sessions
 from turnout.experiments.domain.state import Status
+from turnout.http import system_clock
+from turnout.rollouts.commands.tick import tick
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Stage
+from turnout.shared_clock import SharedClock
 
 MINUTE = timedelta(minutes=1)
 STAGES = (
@@ -89,6 +94,26 @@ async def test_an_experiment_neither_ends_early_nor_hangs(
     assert at == ends
     assert await experiments.events(experiment_id) == ["created", "started", "concluded"]
     await invariants.check(experiments.sessions)
+
+
+@pytest.mark.parametrize("hours", [-24, -1, 1, 24])
+async def test_what_a_worker_has_on_its_wall_is_nothing_to_a_stage(
+    engine: AsyncEngine, sessions: Sessions, hours: int
+) -> None:
+    wall = Clock(system_clock())
+    right, astray = SharedClock(engine), SharedClock(engine, own=wall)
+    for shared in (right, astray):
+        await shared.ask()
+    rollouts = Rollouts(sessions, Clock(right()))
+    rollout_id = await rollouts.under_way(stages=STAGES)
+    before = await rollouts.rollout(rollout_id)
+    wall.advance(timedelta(hours=hours))
+    await tick(sessions, clock=astray, interval=timedelta(seconds=1))
+    after = await rollouts.rollout(rollout_id)
+
+    assert after.fence > before.fence, "nobody looked"
+    assert after.progress.stage == 0
+    assert after.progress.elapsed(astray()) < 10 * MINUTE
 
 
 @pytest.mark.parametrize("hours", [-24, -1, 1, 24])

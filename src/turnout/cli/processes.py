@@ -27,6 +27,7 @@ from turnout.backup.domain import BackupFailed
 from turnout.cli.remote import fail
 from turnout.db import lost_connection
 from turnout.settings import Settings
+from turnout.shared_clock import SharedClock
 from turnout.worker import Worker
 
 
@@ -192,12 +193,16 @@ async def _serve(settings: Settings, listener: socket.socket | None, *, worker: 
             raise CannotStart(NOT_MIGRATED)
         if listener is not None and _exposed(settings, listener) and not settings.oidc_issuer:
             await _check_authentication(engine, listener)
+        clock = SharedClock(engine)
+        await clock.start()
+        stack.push_async_callback(clock.stop)
         async with asyncio.TaskGroup() as tasks:
             if worker:
-                beating = Worker(settings=settings, sessions=db.sessions(engine))
+                beating = Worker(settings=settings, sessions=db.sessions(engine), clock=clock)
                 tasks.create_task(beating.run(stop))
             if listener is not None:
-                app = create_app(settings, engine, exposed=_exposed(settings, listener))
+                exposed = _exposed(settings, listener)
+                app = create_app(settings, engine, clock=clock, exposed=exposed)
                 tasks.create_task(_listen_until(stop, app, listener))
 
 
