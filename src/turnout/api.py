@@ -38,6 +38,7 @@ from turnout.gates.runs import Runner
 from turnout.gateway.app import Gateway
 from turnout.gateway.bench import GatewayBench
 from turnout.gateway.drill_routes import router as drill
+from turnout.gateway.route_routes import router as routes
 from turnout.gateway.routes import router as gateway
 from turnout.http import BodyLimit, GuardedRoute, Resources, system_clock
 from turnout.interop.doors import DOORS
@@ -78,6 +79,7 @@ ROUTERS: Final = (
     approved_models,
     artifacts,
     traffic,
+    routes,
     observations,
     performance,
     rollouts,

@@ -40,14 +40,14 @@ def test_what_only_an_admin_may_is_listed_in_full() -> None:
     }
 
 
-def test_a_recorder_reads_splits_and_overrides_and_nothing_else() -> None:
+def test_a_recorder_reads_what_traffic_is_routed_by_and_nothing_else() -> None:
     read = {
         operation.path.rpartition("/")[2]
         for operation in OPERATIONS
         if operation.method == "GET" and Role.RECORDER in operation.roles
     }
 
-    assert read == {"split", "overrides", "me"}
+    assert read == {"split", "overrides", "route", "me"}
 
 
 @pytest.mark.parametrize("path", sorted(OPEN))

@@ -5,13 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import factories
+from turnout.buckets import bucket
 from turnout.quantities import BASIS_POINTS
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.runtime import ExternalRuntime
 from turnout.registry.domain.version import VersionRef
 from turnout.rollouts.domain.progress import Exposure
 from turnout.rollouts.domain.traffic import variants
-from turnout.traffic.domain.assignment import assign, bucket
+from turnout.traffic.domain.assignment import assign
 from turnout.traffic.domain.overrides import NO_OVERRIDES
 from turnout.traffic.domain.split import Split, Spread
 

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.factories import split
+from turnout.buckets import bucket
 from turnout.quantities import BASIS_POINTS
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.runtime import ExternalRuntime
 from turnout.registry.domain.version import VersionRef
-from turnout.traffic.domain.assignment import assign, bucket, fallback, forced
+from turnout.traffic.domain.assignment import assign, fallback, forced
 from turnout.traffic.domain.overrides import NO_OVERRIDES, Attribute, Overrides, Pin, Rule
 from turnout.traffic.domain.split import Assignment, Reason, Split, Spread
 

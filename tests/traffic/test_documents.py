@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from turnout.traffic.domain.assignment import bucket
+from turnout.buckets import bucket
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "assignment.md"
 VECTOR = re.compile(r"^\| `(\w+)` \| `(\".*\")` \| `([0-9a-f]{16})` \| (\d+) \|$", re.MULTILINE)

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.factories import split
+from turnout.buckets import RoundRobin
 from turnout.quantities import BASIS_POINTS
 from turnout.traffic.domain.assignment import assign
-from turnout.traffic.domain.draws import RoundRobin, draws
+from turnout.traffic.domain.draws import draws
 from turnout.traffic.domain.overrides import NO_OVERRIDES
 from turnout.traffic.domain.split import Split, Spread
 

@@ -5,12 +5,13 @@ from httpx2 import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.factories import NOON, version
+from turnout.buckets import bucket
 from turnout.registry import commands as registry
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.runtime import OnnxRuntime
 from turnout.registry.domain.version import VersionRef
 from turnout.traffic import commands
-from turnout.traffic.domain.assignment import assign, bucket
+from turnout.traffic.domain.assignment import assign
 from turnout.traffic.domain.overrides import NO_OVERRIDES
 from turnout.traffic.domain.split import Owner, OwnerKind, Spread, Variant
 from turnout.traffic.queries import active_split

@@ -46,7 +46,9 @@ class Server(uvicorn.Server):
             telemetry.log.info("serving", address=address, documentation=f"{address}/docs")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self.config.app.state.feed.close()  # type: ignore[union-attr]  # or it would wait for them
+        state = self.config.app.state  # type: ignore[union-attr]
+        state.feed.close()  # or it would wait for those who follow events, or a route
+        state.gateway.keeper.close()
         await super().shutdown(sockets)
 
 

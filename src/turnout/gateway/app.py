@@ -93,6 +93,10 @@ class Gateway:
             version = await self._lookups.version(route.model, request.version)
         return forced(route.split, version), version
 
+    async def experiment(self, experiment_id: str) -> str | None:
+        """The key of an experiment; None while that cannot be known."""
+        return await self._lookups.experiment(experiment_id)
+
     async def probe(self, version: VersionRef, inputs: JsonValue) -> Answer | None:
         """Make sure that this replica can answer with a version: load it, and ask it, too, if there
         are inputs to ask it with. Raises RunByCaller, InputMismatch or RuntimeFailure."""

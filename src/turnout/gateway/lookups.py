@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout import db
 from turnout.errors import Refusal, Unavailable
+from turnout.experiments import queries as experiments
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelRef, VersionRef
 from turnout.telemetry import log
@@ -56,6 +58,7 @@ class Lookups:
     def __init__(self, sessions: db.Sessions) -> None:
         self._sessions = sessions
         self._known: dict[tuple[str, str | None], tuple[float, VersionRef | Refusal]] = {}
+        self._experiments: dict[str, str] = {}
 
     async def absence(self, model: str) -> Refusal:
         """Tell why a model has no route here: it is not there, nothing serves it, or not yet."""
@@ -81,6 +84,18 @@ class Lookups:
         if isinstance(found, Refusal):
             raise found.with_traceback(None)
         return found
+
+    async def experiment(self, experiment_id: str) -> str | None:
+        """The key of an experiment, which never changes; None while the database is away."""
+        if experiment_id not in self._experiments:
+            try:
+                async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
+                    async with db.transaction(self._sessions) as session:
+                        found = await experiments.experiment(session, UUID(experiment_id))
+                        self._experiments[experiment_id] = found.plan.key
+            except AWAY as error:
+                log.warning("database not asked", error=repr(error))
+        return self._experiments.get(experiment_id)
 
     async def _once(
         self,

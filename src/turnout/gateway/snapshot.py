@@ -47,6 +47,11 @@ class Snapshot:
     routes: Mapping[str, LiveRoute] = field(default_factory=dict)
     revisions: Mapping[int, tuple[int, int]] = field(default_factory=dict)
 
+    def revision(self, route: Route) -> str:
+        """Differs after every change of the model's split or overrides."""
+        split_id, overrides = self.revisions.get(route.model.id, (route.split.id, 0))
+        return f"{split_id}.{overrides}"
+
     def differing(self, revisions: Mapping[int, tuple[int, int]]) -> set[int]:
         """Name the models whose route is not of these revisions."""
         return {
@@ -84,6 +89,7 @@ class SnapshotKeeper:
         self.loaded = False
         self._on_change = on_change
         self._renewed = asyncio.Event()
+        self._closed = False
         self._following = Following(
             engine, what="routes", channel=CHANNEL, poll=poll, look=self._refresh
         )
@@ -103,6 +109,19 @@ class SnapshotKeeper:
                     await self._renewed.wait()
         return self.current.routes.get(model)
 
+    async def another(self, known: LiveRoute, *, within: timedelta) -> None:
+        """Wait until a model has another route than this one, time is up, or we stop."""
+        model = known.route.model.name
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within.total_seconds()):
+                while not self._closed and self.current.routes.get(model) is known:
+                    await self._renewed.wait()
+
+    def close(self) -> None:
+        """Let nobody wait any longer; those who did ask another replica, or after the restart."""
+        self._closed = True
+        self._wake()
+
     async def _refresh(self, session: AsyncSession, payloads: Collection[str] | None) -> None:
         """Read the routes of the named models, or of those that changed."""
         named: Collection[int] | None = None
@@ -119,7 +138,10 @@ class SnapshotKeeper:
         routes = await queries.routes(session, named) if named else []
         if named:
             self.current = self.current.renewed(named, routes, revisions)
-            self._renewed.set()
-            self._renewed = asyncio.Event()
+            self._wake()
             self._on_change(self.current)
         self.loaded = True
+
+    def _wake(self) -> None:
+        self._renewed.set()
+        self._renewed = asyncio.Event()

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 import msgspec
 from msgspec import UNSET
 
+from turnout.buckets import bucket
 from turnout.observations.domain.batch import BadRow, Flaw, RejectedRow, RowList
 from turnout.observations.domain.outcome import ACCURACY, Said, flaw_of
 from turnout.observations.domain.prediction import (
@@ -21,7 +22,6 @@ from turnout.observations.domain.prediction import (
 from turnout.observations.domain.span import Days, Span
 from turnout.observations.wire import OutcomeLine, PredictionLine, Submission
 from turnout.quantities import check_line
-from turnout.traffic.domain.assignment import bucket
 from turnout.traffic.domain.overrides import Attribute
 from turnout.traffic.domain.split import Split
 from turnout.traffic.domain.terms import terms

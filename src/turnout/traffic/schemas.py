@@ -1,6 +1,5 @@
 """Bodies and views of the traffic routes: they name versions and percents, never ids."""
 
-import itertools
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -68,13 +67,7 @@ class OverridesView:
 
 
 def split_view(model: str, split: Split) -> SplitView:
-    buckets = dict(
-        zip(
-            (variant.version_id for variant in split.serving),
-            itertools.pairwise((0, *split.bounds)),
-            strict=True,
-        )
-    )
+    buckets = split.buckets
     return SplitView(
         split_id=split.id,
         model=model,

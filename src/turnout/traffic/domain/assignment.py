@@ -28,11 +28,6 @@ class Route:
     """Every version of the split and the overrides, by its text."""
 
 
-def bucket(salt: str, unit: str) -> int:
-    """A unit's place in 0 to 9,999: xxh64, seed 0, of `salt:unit` in UTF-8, modulo 10,000."""
-    return xxh64_intdigest(f"{salt}:{unit}".encode()) % BASIS_POINTS
-
-
 def assign(
     split: Split,
     overrides: Overrides,

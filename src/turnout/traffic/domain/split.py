@@ -231,6 +231,12 @@ class Split:
     def shadows(self) -> tuple[Variant, ...]:
         return tuple(variant for variant in self.variants if variant.shadow)
 
+    @property
+    def buckets(self) -> dict[int, tuple[int, int]]:
+        """The half-open range of each serving variant, by the id of its version."""
+        versions = (variant.version_id for variant in self.serving)
+        return dict(zip(versions, itertools.pairwise((0, *self.bounds)), strict=True))
+
     def variant(self, version_id: int) -> Variant | None:
         return next((found for found in self.variants if found.version_id == version_id), None)
 
