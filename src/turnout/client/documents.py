@@ -64,7 +64,7 @@ class Compared(TypedDict):
     value: float | None
     difference: float | None
     relative_difference: float | None
-    better: bool | None
+    judgement: Literal["better", "same", "worse"] | None
 
 
 class MetricRow(TypedDict):

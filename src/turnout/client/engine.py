@@ -60,6 +60,11 @@ class Address:
         return f"{self.url.rstrip('/')}/api/v1/"
 
     @property
+    def secure(self) -> bool:
+        """Whether certificates matter; loading them takes longer than all else."""
+        return self.url.startswith("https://")
+
+    @property
     def headers(self) -> dict[str, str]:
         from importlib.metadata import version  # noqa: PLC0415  (slow to import, as httpx2 is)
 
@@ -83,7 +88,12 @@ class Engine:
 
     def submit(self, work: Coroutine[Any, Any, Result]) -> "Future[Result]":
         """Run something in the thread; its result can be waited for, or awaited."""
-        return asyncio.run_coroutine_threadsafe(work, self._started())
+        try:
+            loop = self._started()
+        except TurnoutError:
+            work.close()
+            raise
+        return asyncio.run_coroutine_threadsafe(work, loop)
 
     def keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something until it ends or the client is closed."""
@@ -189,6 +199,7 @@ class Engine:
             self._http = httpx2.AsyncClient(
                 base_url=self.address.base,
                 headers=self.address.headers,
+                verify=self.address.secure,
                 # Whoever follows a route or events keeps a connection for it.
                 limits=httpx2.Limits(max_connections=None),
             )

@@ -59,7 +59,9 @@ def drain(buffer: Buffer, address: Address, *, seconds: float) -> None:
     import httpx2  # noqa: PLC0415
 
     deadline = time.monotonic() + seconds
-    with httpx2.Client(base_url=address.base, headers=address.headers) as client:
+    with httpx2.Client(
+        base_url=address.base, headers=address.headers, verify=address.secure
+    ) as client:
         while batches := buffer.due(time.monotonic(), every=True):
             for batch in batches:
                 left = deadline - time.monotonic()

@@ -1,0 +1,28 @@
+"""A program that forks after it has used its client: run by `test_process.py`, with an address."""
+
+import os
+import sys
+
+from turnout.client import Turnout
+
+MODEL = "forked"
+
+
+def main(url: str) -> None:
+    client = Turnout(url)
+    client.record_prediction(client.select_version(MODEL, "parent"))
+    if child := os.fork():
+        assert os.waitpid(child, 0)[1] == 0
+        client.close()
+        assert client.recordings.taken == 1, client.recordings
+        return
+    # What the parent recorded is the parent's to send, also if it still waits here.
+    assert client.recordings.waiting == 0
+    client.record_prediction(client.select_version(MODEL, "child"))
+    client.flush()
+    assert client.recordings.taken == 1, client.recordings
+    sys.exit()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
