@@ -5,7 +5,7 @@ import functools
 import inspect
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
@@ -20,7 +20,8 @@ Model = TypeVar("Model")
 Value = TypeVar("Value")
 Given = ParamSpec("Given")
 
-Load = Callable[[str], Model] | Callable[[str], Awaitable[Model]]
+Load = Callable[[str], Any]
+"""Makes the model of a version, or a coroutine that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Experiment(Generic[Model]):
     no longer leads to theirs."""
 
     def __init__(
-        self, core: Core, key: str, load: Load[Model], model: str | None, default: str | None
+        self, core: Core, key: str, load: Load, model: str | None, default: str | None
     ) -> None:
         self._core = core
         self._key = key

@@ -1,7 +1,9 @@
 """What blocking and awaiting clients have in common: whatever never waits."""
 
 import os
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from typing import Any, overload
 
 from turnout.client.core import Core, made_now
 from turnout.client.engine import Address
@@ -100,14 +102,32 @@ class Face:
         """How many recordings were taken, refused and shed, and how many wait."""
         return self._core.buffer.recordings()
 
+    @overload
     def experiment(
         self,
         key: str,
         *,
-        load: Load[Model],
+        load: Callable[[str], Coroutine[Any, Any, Model]],
         model: str | None = None,
         default: str | None = None,
-    ) -> Experiment[Model]:
+    ) -> Experiment[Model]: ...
+    @overload
+    def experiment(
+        self,
+        key: str,
+        *,
+        load: Callable[[str], Model],
+        model: str | None = None,
+        default: str | None = None,
+    ) -> Experiment[Model]: ...
+    def experiment(
+        self,
+        key: str,
+        *,
+        load: Load,
+        model: str | None = None,
+        default: str | None = None,
+    ) -> Experiment[Any]:
         """Let a function answer with the version that its unit is to see.
 
             @client.experiment("ticket-router-2.0", load=load_router)
