@@ -230,14 +230,19 @@ async def test_things_with_an_id_belong_to_their_models(
     assert await status(ids["churn-predictor"]) == 403
     for member in group.json()["rollouts"]:
         assert await status(member["id"]) == 403
-    # Either would end the other's rollout as well.
+    aborted = await live_client.post(
+        "models/fraud-detection/rollouts",
+        json={"candidate": "3.0.0", "on_conflict": "supersede", "starts_at": "2026-04-01T12:00Z"},
+        headers=headers,
+    )
+    await live_client.post(f"rollouts/{aborted.json()['id']}/abort", headers=headers)
+    # Each would end the other's rollout as well.
     for path, order in {
-        "rollback": {"reason": "mine"},
-        "rollouts": {"candidate": "3.0.0", "on_conflict": "supersede"},
+        "models/fraud-detection/rollback": {"reason": "mine"},
+        "models/fraud-detection/rollouts": {"candidate": "3.0.0", "on_conflict": "supersede"},
+        f"rollouts/{aborted.json()['id']}/retry": {},
     }.items():
-        ended = await live_client.post(
-            f"models/fraud-detection/{path}", json=order, headers=headers
-        )
+        ended = await live_client.post(path, json=order, headers=headers)
         assert ended.status_code == 403, ended.text
         assert ended.json()["model"] == "churn-predictor"
     refused = await live_client.post(

@@ -1,6 +1,7 @@
 """Release groups: forward together or not at all, and down together."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,17 +9,19 @@ import pytest
 from httpx2 import AsyncClient
 
 from tests.rollouts.conftest import SECOND, Driver
+from turnout.db import transaction
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.rollouts import examples, queries
 from turnout.rollouts.commands import order
 from turnout.rollouts.commands.group import NothingToWaitFor
-from turnout.rollouts.commands.refusals import RolloutUnderWay
+from turnout.rollouts.commands.refusals import GroupOutOfScope, RolloutUnderWay
 from turnout.rollouts.commands.retry import NothingToRetry, retry
+from turnout.rollouts.commands.start import start
 from turnout.rollouts.commands.tick import tick
 from turnout.rollouts.domain.group import GroupLaunch, MemberLaunch
 from turnout.rollouts.domain.orders import Advance, Order, Promotion, Retry
 from turnout.rollouts.domain.phases import Phase
-from turnout.rollouts.domain.plan import OnConflict, Stage
+from turnout.rollouts.domain.plan import Launch, OnConflict, Stage
 from turnout.rollouts.domain.verbs import VerbRefused
 
 MINUTE = timedelta(minutes=1)
@@ -234,3 +237,30 @@ async def test_a_group_over_http(client: AsyncClient, driver: Driver) -> None:
     assert {view["id"] for view in found} == {view["id"] for view in group["rollouts"]}
     assert {view["group"] for view in found} == {group["id"]}
     assert {view["reason"] for view in found} == {"the new features are in both"}
+
+
+async def test_who_is_confined_to_a_model_takes_no_place_of_a_group_that_is_not_theirs(
+    driver: Driver,
+) -> None:
+    """Neither now nor when the worker begins what they have asked for."""
+    group = await driver.group_under_way("a", "b", stages=STAGES)
+    await driver.register("3.0.0", model="a")
+    launch = Launch(candidate="3.0.0", stages=STAGES, on_conflict=OnConflict.SUPERSEDE)
+    later = replace(launch, starts_at=driver.clock() + MINUTE)
+
+    async def ask(launch: Launch, *models: str) -> Any:
+        async with transaction(driver.sessions) as session:
+            by: dict[str, Any] = {"actor": "ci", "now": driver.clock(), "confined_to": models}
+            return (await start(session, "a", launch, **by)).id
+
+    with pytest.raises(GroupOutOfScope, match=r"'ci' is confined to a: .* one of b would be"):
+        await ask(launch, "a")
+    scheduled = await ask(later, "a")
+    await driver.tick(MINUTE)
+    refused = (await driver.steps(scheduled))[-1]
+    untouched = await phases(driver, group)
+    theirs = await ask(launch, "a", "b")
+
+    assert (refused.event, untouched) == ("aborted", [Phase.RUNNING] * 2)
+    assert "one of b would be aborted, too" in refused.reason
+    assert await phases(driver, [*group, theirs]) == [Phase.ABORTED, Phase.ABORTED, Phase.RUNNING]

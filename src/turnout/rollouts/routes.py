@@ -17,11 +17,10 @@ from turnout.registry.domain.version import ModelNotFound, VersionNotFound
 from turnout.rollouts import examples, queries
 from turnout.rollouts.commands.group import launch_group
 from turnout.rollouts.commands.refusals import Quarantined, RolloutUnderWay
-from turnout.rollouts.commands.restore import concerned
 from turnout.rollouts.commands.start import start
 from turnout.rollouts.domain.group import GroupLaunch
 from turnout.rollouts.domain.phases import Phase
-from turnout.rollouts.domain.plan import Launch, OnConflict
+from turnout.rollouts.domain.plan import Launch
 from turnout.rollouts.paging import number
 from turnout.rollouts.queries import RolloutNotFound
 from turnout.rollouts.schemas import (
@@ -98,9 +97,8 @@ async def start_rollout(
     `override_quarantine` is), and for one that its gate policy keeps out of production; slow gates
     are run first, unless they have passed just now.
     """
-    if body.on_conflict is OnConflict.SUPERSEDE:
-        caller.check_models(await concerned(session, model))
-    return await rollout_view(session, await start(session, model, body, actor=actor, now=now), now)
+    rollout = await start(session, model, body, actor=actor, now=now, confined_to=caller.models)
+    return await rollout_view(session, rollout, now)
 
 
 @router.post(
@@ -126,7 +124,9 @@ async def start_group(
     `resume` for the one alone. The plans must have the same number of stages.
     """
     caller.check_models([member.model for member in body.rollouts])
-    group_id, rollouts = await launch_group(session, body, actor=actor, now=now)
+    group_id, rollouts = await launch_group(
+        session, body, actor=actor, now=now, confined_to=caller.models
+    )
     return GroupView(id=group_id, rollouts=await rollout_views(session, rollouts, now))
 
 

@@ -3,6 +3,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     CheckConstraint,
     Computed,
@@ -10,6 +11,7 @@ from sqlalchemy import (
     ForeignKey,
     Identity,
     Index,
+    String,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -89,6 +91,8 @@ class Rollout(Base):
     """The rollout whose plan this one runs again."""
     reason: Mapped[str | None]
     created_by: Mapped[str]
+    confined_to: Mapped[list[str] | None] = mapped_column(ARRAY(String))
+    """The models that this person or key may act on; None for all."""
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
 

@@ -4,7 +4,7 @@ from uuid import UUID
 from fastapi import Body, Path
 
 from turnout import http
-from turnout.http import Actor, Now, Session
+from turnout.http import Actor, Calling, Now, Session
 from turnout.problems import problems
 from turnout.rollouts import examples
 from turnout.rollouts.commands import order
@@ -216,6 +216,8 @@ async def rollback_rollout(
 async def retry_rollout(
     rollout_id: Identified,
     session: Session,
+    *,
+    caller: Calling,
     actor: Actor,
     now: Now,
     body: Annotated[Retry, Body(openapi_examples=examples.RETRY)] = ONCE_MORE,
@@ -226,7 +228,11 @@ async def retry_rollout(
     For a rollout that was rolled back or aborted, or that failed. A version that was rolled back
     is quarantined, so `override_quarantine` and a reason are needed. Answers the new rollout,
     whose `retries` is the id of the one before. What went down with its group starts again with
-    its group, under a new `group`, or is refused together.
+    its group, under a new `group`, or is refused together. A plan that takes the place of another
+    rollout does so again: a key that is confined to some models must be for all of that one's
+    release group.
     """
-    rollout = await retry(session, rollout_id, body, actor=actor, now=now)
+    rollout = await retry(
+        session, rollout_id, body, actor=actor, now=now, confined_to=caller.models
+    )
     return await rollout_view(session, rollout, now)

@@ -1,3 +1,4 @@
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -6,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.errors import Conflict
 from turnout.observations.domain.prediction import uuid7
-from turnout.rollouts.commands.start import start
+from turnout.rollouts.commands.start import lock_all, start
 from turnout.rollouts.domain.group import GroupLaunch
 from turnout.rollouts.tables import Rollout
 
@@ -21,9 +22,15 @@ class NothingToWaitFor(Conflict):
 
 
 async def launch_group(
-    session: AsyncSession, launch: GroupLaunch, *, actor: str, now: datetime
+    session: AsyncSession,
+    launch: GroupLaunch,
+    *,
+    actor: str,
+    now: datetime,
+    confined_to: Collection[str] | None = None,
 ) -> tuple[UUID, list[Rollout]]:
     """Start all rollouts of a group, in the order of their models' names, or none."""
+    await lock_all(session, [member.model for member in launch.rollouts])
     group_id = UUID(uuid7(now))
     rollouts = []
     for member in sorted(launch.rollouts, key=lambda member: member.model):
@@ -33,6 +40,7 @@ async def launch_group(
             replace(member, reason=member.reason or launch.reason),
             actor=actor,
             now=now,
+            confined_to=confined_to,
             group_id=group_id,
         )
         if rollout.progress.phase.terminal:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from turnout.errors import Conflict
+from turnout.errors import Conflict, Forbidden
 from turnout.registry.domain.version import ModelRef, VersionRef
 from turnout.rollouts.domain.freezes import Frozen
 from turnout.rollouts.tables import Quarantine, Rollout
@@ -16,6 +16,18 @@ class RolloutUnderWay(Conflict):
             model=model.name,
             rollout=str(live.id),
             phase=live.progress.phase,
+        )
+
+
+class GroupOutOfScope(Forbidden):
+    def __init__(self, rollout: Rollout, live: Rollout, model: str) -> None:
+        allowed = sorted(rollout.confined_to or ())
+        super().__init__(
+            f"{rollout.created_by!r} is confined to {', '.join(allowed) or 'no model'}: with the"
+            f" rollout under way one of {model} would be aborted, too",
+            model=model,
+            models=allowed,
+            rollout=str(live.id),
         )
 
 

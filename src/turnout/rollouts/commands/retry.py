@@ -1,5 +1,6 @@
 """Once more, from the first stage."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -10,7 +11,7 @@ from turnout.errors import Conflict
 from turnout.observations.domain.prediction import uuid7
 from turnout.registry import queries as registry
 from turnout.rollouts import queries
-from turnout.rollouts.commands.start import start
+from turnout.rollouts.commands.start import lock_all, start
 from turnout.rollouts.domain.orders import Retry
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Launch, Plan
@@ -30,7 +31,13 @@ class NothingToRetry(Conflict):
 
 
 async def retry(
-    session: AsyncSession, rollout_id: UUID, wish: Retry, *, actor: str, now: datetime
+    session: AsyncSession,
+    rollout_id: UUID,
+    wish: Retry,
+    *,
+    actor: str,
+    now: datetime,
+    confined_to: Collection[str] | None = None,
 ) -> Rollout:
     """Start a new rollout of the same version by the same plan; it counts no old evidence.
 
@@ -46,6 +53,7 @@ async def retry(
         if member.progress.phase not in RETRYABLE:
             raise NothingToRetry(member)
     candidates = await registry.versions_by_id(session, [member.candidate_id for member in members])
+    await lock_all(session, {candidate.model for candidate in candidates.values()})
     started = {}
     for member in sorted(members, key=lambda member: candidates[member.candidate_id].model):
         candidate = candidates[member.candidate_id]
@@ -55,6 +63,7 @@ async def retry(
             _launch(member.plan, candidate.version, wish),
             actor=actor,
             now=now,
+            confined_to=confined_to,
             retries=member.id,
             group_id=group_id,
         )

@@ -1,3 +1,4 @@
+from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -17,6 +18,7 @@ from turnout.rollouts.commands.apply import apply
 from turnout.rollouts.commands.refusals import (
     CandidateIsBaseline,
     FrozenNow,
+    GroupOutOfScope,
     NothingBeside,
     NothingToMirror,
     Quarantined,
@@ -46,13 +48,15 @@ async def start(
     *,
     actor: str,
     now: datetime,
+    confined_to: Collection[str] | None = None,
     retries: UUID | None = None,
     group_id: UUID | None = None,
 ) -> Rollout:
     """Open a rollout and put its first stage into force, now or when its time has come.
 
     A model's first version has nothing to be compared with: it goes live at once, without
-    analysis, whatever the plan, and its history says so.
+    analysis, whatever the plan, and its history says so. Who is `confined_to` some models ends no
+    rollout of another one by it, neither now nor when the worker begins it.
     """
     model = await registry.model(session, model_name)
     await lock(session, model)
@@ -74,6 +78,7 @@ async def start(
         reason=launch.reason,
         actor=actor,
         now=now,
+        confined_to=confined_to,
         retries=retries,
         group_id=group_id,
     )
@@ -147,10 +152,20 @@ async def _clear_the_way(
         case OnConflict.QUEUE:
             return False
         case OnConflict.SUPERSEDE:
-            if (await queries.locked(session, live.id)).progress.phase.live:
+            members = await queries.locked_together(session, live.id)
+            if any(member.progress.phase.live for member in members if member.id == live.id):
+                await _check_scope(session, rollout, live)
                 superseded = Order(reason=f"superseded by {candidate.version}")
                 await order.abort(session, live.id, superseded, actor=actor, now=now)
             return True
+
+
+async def _check_scope(session: AsyncSession, rollout: Rollout, live: Rollout) -> None:
+    if rollout.confined_to is None:
+        return
+    for model in sorted(await queries.models_of(session, live.id)):
+        if model not in rollout.confined_to:
+            raise GroupOutOfScope(rollout, live, model)
 
 
 def _first_step(
@@ -173,6 +188,12 @@ def _first_step(
     return transitions.go_live(plan, now, reason, event=Event.SUCCEEDED)
 
 
+async def lock_all(session: AsyncSession, models: Collection[str]) -> None:
+    """For who begins several: these locks come before those of any rollout's row."""
+    for model in sorted(models):
+        await lock(session, await registry.model(session, model))
+
+
 async def lock(session: AsyncSession, model: ModelRef) -> None:
     """Let one transaction at a time begin a rollout of a model, also of one that has none yet."""
     await session.execute(select(func.pg_advisory_xact_lock(LOCK, model.id)))
@@ -188,6 +209,7 @@ async def open_rollout(
     actor: str,
     now: datetime,
     restores: bool = False,
+    confined_to: Collection[str] | None = None,
     retries: UUID | None = None,
     group_id: UUID | None = None,
 ) -> Rollout:
@@ -210,6 +232,7 @@ async def open_rollout(
         group_id=group_id,
         reason=reason,
         created_by=actor,
+        confined_to=None if confined_to is None else sorted(confined_to),
         created_at=now,
         finished_at=None,
     )
