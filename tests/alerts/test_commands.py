@@ -207,3 +207,23 @@ async def test_of_two_people_who_acknowledge_at_once_one_is_refused(sessions: Se
     assert {type(outcome) for outcome in outcomes} == {AcknowledgedAlready, type(None)}
     async with sessions() as session:
         assert await told(session) == ["alert.firing", "alert.acknowledged"]
+
+
+async def test_a_silence_waits_for_nobody_who_is_at_an_alert(sessions: Sessions):
+    """They take alerts in whatever order, and would wait for one that the silence holds."""
+    async with transaction(sessions) as session:
+        for cause in ("a", "b"):
+            await fire(session, cause=cause)
+
+    async def beat(after: timedelta) -> int:
+        async with transaction(sessions) as session:
+            return await commands.tell_untold(session, now=NOON + after)
+
+    async with transaction(sessions) as holding, transaction(sessions) as silencing:
+        await fire(holding, cause="b")
+        hush = Hush(model="fraud-detection", duration=HOUR, reason="planned work")
+        await commands.hush(silencing, hush, actor="ada", now=NOON)
+        await silencing.commit()
+        await fire(holding, cause="a")
+
+    assert [await beat(after) for after in (MINUTE, HOUR + MINUTE, HOUR + MINUTE)] == [0, 2, 0]

@@ -104,6 +104,21 @@ async def test_a_rollback_that_failed_calls_a_person_until_the_traffic_is_moved(
     assert await driver.alerts() == [("rollback-failed", "resolved")]
 
 
+async def test_who_moves_the_traffic_by_hand_settles_a_rollback_that_failed(
+    driver: Driver,
+) -> None:
+    await driver.register("3.0.0")
+    rollout_id = await driver.under_way(stages=STAGES)
+    await driver.move("1.0.0", Lifecycle.REJECTED)
+    await driver.see(rollout_id, 200, 150)
+    await driver.tick()
+    failed = await driver.alerts()
+    await driver.split_by_hand({"3.0.0": 10_000})
+
+    assert failed == [("rollback-failed", "firing")]
+    assert await driver.alerts() == [("rollback-failed", "resolved")]
+
+
 async def test_a_rollout_that_nobody_looks_at_calls_a_person_until_somebody_does(
     driver: Driver,
 ) -> None:

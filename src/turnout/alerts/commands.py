@@ -55,7 +55,8 @@ async def fire(
 
     `cause` names what is wrong, and nothing that changes while it is: who fires it twice, also
     from two workers at once, has one alert. `subject` is the path of what it is about. The lock
-    of a cause is held until the transaction ends: fire several in the order of their causes.
+    of a cause is held until the transaction ends: fire several in the order of their causes, or
+    under a lock that all who fire them hold, such as that of a rollout's row.
     """
     figures = to_jsonable_python(data)
     while True:
@@ -130,8 +131,7 @@ async def hush(session: AsyncSession, wish: Hush, *, actor: str, now: datetime) 
     """Tell nobody for a time of any alert of a model or kind, those that fire already included."""
     row = SilenceRow(model=wish.model, kind=wish.kind)
     silence = await _add(session, row, wish, actor=actor, now=now)
-    query = select(Alert).where(Alert.state == State.FIRING).order_by(Alert.cause)
-    _quieten((await session.scalars(query.with_for_update())).all(), silence)
+    await _quieten_all(session, [silence])
     return silence
 
 
@@ -158,10 +158,12 @@ async def lift(
 
 async def tell_untold(session: AsyncSession, *, now: datetime) -> int:
     """Tell of the alerts that fire and that no silence covers any more."""
+    silences = await queries.silences(session, now=now)
+    if silences:
+        await _quieten_all(session, silences)
     untold = (await session.scalars(select(Alert).where(Alert.untold))).all()
     if not untold:
         return 0
-    silences = await queries.silences(session, now=now)
     audible = [alert.id for alert in untold if not _silenced(alert, silences)]
     query = select(Alert).where(among(Alert.id, audible), Alert.untold).order_by(Alert.id)
     query = query.with_for_update(skip_locked=True).execution_options(populate_existing=True)
@@ -203,6 +205,17 @@ async def _add(
         now=now,
     )
     return silence
+
+
+async def _quieten_all(session: AsyncSession, silences: Sequence[Silence]) -> None:
+    """Wait for no alert that somebody is at: they may hold it in whatever order, and wait for one
+    that is held here. Those are quietened at the next beat."""
+    query = select(Alert).where(Alert.state == State.FIRING, Alert.untold.is_(False))
+    query = query.with_for_update(skip_locked=True).execution_options(populate_existing=True)
+    firing = (await session.scalars(query)).all()
+    for silence in silences:
+        _quieten(firing, silence)
+    await session.flush()
 
 
 def _quieten(alerts: Sequence[Alert], silence: Silence) -> None:
