@@ -1,11 +1,15 @@
 """The client through what happens to processes: a service that is killed, a program that forks."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from sqlalchemy import text
@@ -111,3 +115,50 @@ async def test_a_forked_process_sends_what_is_its_own(service: Service, database
     subprocess.run(program, cwd=ROOT, check=True, timeout=120)  # noqa: ASYNC221
 
     assert await units(database, "forked") == ["child", "parent"]
+
+
+class Channel(BaseHTTPRequestHandler):
+    """What was posted to it, as Slack would show it."""
+
+    said: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        size = int(self.headers["Content-Length"])
+        self.said.append(json.loads(self.rfile.read(size))["text"])
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def channel() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Channel) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_the_example_for_slack_tells_of_a_rollback(service: Service, channel: str):
+    addresses = {"TURNOUT_URL": service.url, "SLACK_WEBHOOK_URL": channel}
+    with Turnout(service.url) as client:
+        serve_first_version(client, "told")
+        client.register_version("told", "2.0.0")
+        client.promote("told", "2.0.0", strategy="canary", stages=[{"weight": 100, "bake": "1h"}])
+        program = subprocess.Popen(
+            [sys.executable, "examples/tell_slack.py"],
+            cwd=ROOT,
+            env={**os.environ, **addresses},
+            stdout=subprocess.PIPE,
+        )
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"following\n"
+        client.rollback("told", "customers complain")
+        wait_until(lambda: bool(Channel.said), "the channel is told")
+
+    stop(program)
+    program.stdout.close()
+    assert Channel.said == ["told 2.0.0 was rolled back: customers complain"]

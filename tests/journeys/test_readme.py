@@ -12,7 +12,7 @@ import pytest
 from httpx2 import Client
 
 from tests.journeys.conftest import Service
-from tests.processes import listening
+from tests.processes import free_port, listening
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -29,10 +29,11 @@ pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="the docume
 def follow(document: str, service: Service, folder: Path) -> str:
     """Run all bash blocks of a document, one after the other, and answer what they print."""
     blocks = re.findall(r"```bash\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
+    commands = "\n".join(blocks).replace("http://127.0.0.1:8000", service.url)
     (folder / ".venv").symlink_to(sys.prefix)
     ran = subprocess.run(
         ["bash"],
-        input=PREAMBLE + "\n".join(blocks).replace("http://127.0.0.1:8000", service.url),
+        input=PREAMBLE + commands.replace("8001", str(free_port())),
         text=True,
         cwd=folder,
         env={**os.environ, "TURNOUT_URL": service.url},
@@ -118,6 +119,31 @@ def test_the_quick_start(service: Service, tmp_path: Path):
     assert '"demo":true' in printed
     assert '"recommendation":' in printed
     assert '"accepted":1' in printed
+
+
+def test_the_guide_to_the_python_client(service: Service, api: Client, tmp_path: Path):
+    """Its Python is one program, run first; the examples find the service by the environment."""
+    guide = (ROOT / "docs/guides/python-client.md").read_text()
+    program = "\n".join(re.findall(r"```python\n(.*?)```", guide, re.DOTALL))
+    ran = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "TURNOUT_URL": service.url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    told = ran.stdout
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    printed = follow("docs/guides/python-client.md", service, tmp_path)
+    sent, *scored = map(json.loads, re.findall(r"{.*?}", printed))
+
+    assert "Recordings(taken=3, refused=0, shed=0, waiting=0)" in told
+    assert "\nspam 2.0.0 candidate None" in told or "\nham 1.0.0 baseline None" in told
+    assert "spam-filter customers complain" in told
+    assert "urn:turnout:problem:version-exists" in told
+    assert (sent["team"], sent["version"]) == ("billing", "1.0.0")
+    assert [ticket["team"] for ticket in scored] == ["billing", "reception", "support", "reception"]
 
 
 def test_the_guide_to_security(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
