@@ -3,9 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 PEERS := .venv-bench/.installed
+GENERATOR := .venv-generator/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check bench lock format clean
+.PHONY: help setup demo serve test check bench openapi generator lock format clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,16 +46,29 @@ $(PEERS): benchmarks/requirements.lock | $(STAMP)
 	-$(BIN)/uv pip sync --quiet --python .venv-bench/bin/python --require-hashes \
 	  --only-binary :all: benchmarks/requirements.lock && touch $@
 
-lock: $(STAMP) ## pin the newest allowed versions of all dependencies into the two requirements.lock
+openapi: $(STAMP) ## write docs/openapi.json anew
+	$(BIN)/turnout openapi > docs/openapi.json
+
+generator: $(GENERATOR) ## what the test of the generated client needs
+
+$(GENERATOR): tests/generated_client/requirements.lock | $(STAMP)
+	test -x .venv-generator/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-generator
+	$(BIN)/uv pip sync --quiet --python .venv-generator/bin/python --require-hashes \
+	  tests/generated_client/requirements.lock && touch $@
+
+lock: $(STAMP) ## pin the newest allowed versions of all dependencies into the three requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
 	  --no-header --no-emit-index-url --no-emit-find-links --all-extras --group dev \
 	  pyproject.toml --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
 	  --no-header --no-emit-index-url --no-emit-find-links \
 	  benchmarks/requirements.in --output-file benchmarks/requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
+	  --no-header --no-emit-index-url --no-emit-find-links \
+	  tests/generated_client/requirements.in --output-file tests/generated_client/requirements.lock
 
 format: $(STAMP) ## format and mend what can be mended
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
 clean: ## remove what the commands above have made
-	rm -rf .venv .venv-bench .turnout .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-generator .turnout .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -46,6 +46,7 @@ from turnout.monitoring.routes import router as monitoring
 from turnout.observations.compare_routes import router as comparison
 from turnout.observations.performance_routes import router as performance
 from turnout.observations.routes import router as observations
+from turnout.openapi import REFERENCE, name_schemas
 from turnout.outgoing import Calls
 from turnout.problems import Problem, install_problem_handlers
 from turnout.quantities import Clock
@@ -207,6 +208,7 @@ def create_app(
         lifespan=lambda app: _living(gate, running, feed, calls),
         docs_url=None,
         redoc_url=None,
+        separate_input_output_schemas=False,  # ours are the same, and need one name
         telemetry={"tracing": False, "metrics": False, "logs": False},
         generate_unique_id_function=operation_id,
         openapi_tags=[{"name": tag} for tag in (*TAGS, *_tags_of_doors(settings))],
@@ -219,9 +221,8 @@ def create_app(
     app.state.feed = feed
     app.state.gates = Runner(bench=GatewayBench(running), calls=calls)
     install_problem_handlers(app)
-    app.router.routes.extend(OPERATIONS.routes)
-    for door in settings.open_doors:
-        app.router.routes.extend(DOOR_OPERATIONS[door].routes)
+    for operations in (OPERATIONS, *(DOOR_OPERATIONS[door] for door in settings.open_doors)):
+        app.router.routes.extend(operations.routes)
     _add_operations(app, engine, running)
     _add_documentation(app, gate)
     _refuse_unguarded(app)
@@ -331,11 +332,11 @@ def _add_documentation(app: FastAPI, gate: Gatekeeper) -> None:
         if app.openapi_schema is None:
             document = describe()
             document["components"]["schemas"].setdefault(
-                "Problem",
-                TypeAdapter(Problem).json_schema(ref_template="#/components/schemas/{model}"),
+                "Problem", TypeAdapter(Problem).json_schema(ref_template=REFERENCE + "{model}")
             )
             describe_access(document, app)
-        described = describe()
+            app.openapi_schema = name_schemas(document)
+        described = app.openapi_schema
         banner = f"**Development mode: {OPENLY}.**\n\n" if gate.open else ""
         return described | {"info": described["info"] | {"description": banner + DESCRIPTION}}
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import signal
 import socket
@@ -178,6 +179,14 @@ async def _migrate(settings: Settings) -> None:
         after = await migrations.current(engine)
         await engine.dispose()
     typer.echo(f"database at {after}" + (", as before" if before == after else ""))
+
+
+def openapi() -> str:
+    """The document, with the standard settings, and as a service with keys shows it."""
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    engine = db.create_engine("postgresql://nobody@127.0.0.1/nothing")
+    app = create_app(settings, engine, exposed=True)
+    return json.dumps(app.openapi(), indent=1, ensure_ascii=False)
 
 
 async def _serve(settings: Settings, listener: socket.socket | None, *, worker: bool) -> None:

@@ -1,4 +1,4 @@
-"""The commands that run the service: serve, api, worker, migrate, demo.
+"""The commands that run the service: serve, api, worker, migrate, openapi, demo.
 
 What they start is imported when they start it: the operator's commands need none of it, and would
 wait for it each time.
@@ -56,6 +56,13 @@ def migrate(data_dir: DataDir = None) -> None:
     processes.migrate(data_dir)
 
 
+def openapi() -> None:
+    """Print the OpenAPI document of this release, to generate a client from. Nothing has to run."""
+    from turnout.cli import processes  # noqa: PLC0415
+
+    typer.echo(processes.openapi())
+
+
 def demo(
     swap_models: Annotated[
         bool,
@@ -69,5 +76,5 @@ def demo(
 
 
 def register(app: typer.Typer) -> None:
-    for command in (serve, api, worker, migrate, demo):
+    for command in (serve, api, worker, migrate, openapi, demo):
         app.command()(command)

@@ -53,7 +53,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class VersionComparison:
     """`live` is what the versions did from `since` to `until`; the rest is what was registered."""
 
     model: str
@@ -88,7 +88,7 @@ async def compare_versions(
         Query(description="What the others are held against: a version, or `production`"),
     ] = None,
     window: Annotated[Duration, Query(description="How far back `live` looks")] = DAY,
-) -> Comparison:
+) -> VersionComparison:
     """Puts metrics of versions side by side: each value, its difference and relative difference to
     the first version (or to the one `against`), and whether that is better or worse.
 
@@ -105,7 +105,7 @@ async def compare_versions(
     details = await registry.details(session, [version.id for version in chosen])
     since, until = whole_minutes(now - window, now)
     performance = await _performance(session, found.id, chosen, since=since, until=until)
-    return Comparison(
+    return VersionComparison(
         model=found.name,
         against=reference.version,
         versions=[_column(version, reference, performance[version.version]) for version in chosen],

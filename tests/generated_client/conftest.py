@@ -1,0 +1,3 @@
+from tests.journeys.conftest import service
+
+__all__ = ["service"]
