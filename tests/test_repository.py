@@ -14,11 +14,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 import turnout.access.tables
 import turnout.alerts.tables
 import turnout.delivery.tables
+import turnout.drift.tables
 import turnout.events.tables
 import turnout.experiments.tables
 import turnout.gates.tables
 import turnout.idempotency
 import turnout.monitoring.tables
+import turnout.observations.feature_tables
 import turnout.observations.tables
 import turnout.registry.tables
 import turnout.rollouts.tables

@@ -28,6 +28,7 @@ from turnout.alerts import queries as alert_queries
 from turnout.alerts.routes import router as alerts
 from turnout.callers import Role, Scoping, needs
 from turnout.delivery.routes import router as webhooks
+from turnout.drift.routes import router as drift
 from turnout.events.feed import Feed
 from turnout.events.routes import router as events
 from turnout.experiments import queries as experiment_queries
@@ -96,6 +97,7 @@ ROUTERS: Final = (
     alerts,
     events,
     monitoring,
+    drift,
     webhooks,
 )
 

@@ -24,6 +24,7 @@ from turnout.backup.schedule import back_up_if_due
 from turnout.db import Sessions, lost_connection
 from turnout.delivery import commands as webhooks
 from turnout.delivery.courier import Courier
+from turnout.drift import commands as drift
 from turnout.experiments.commands import tick as experiments
 from turnout.http import system_clock
 from turnout.monitoring import commands as monitoring
@@ -44,6 +45,7 @@ GRACE_SECONDS: Final = 20
 RETENTION_SECONDS: Final = 600
 MEASURE_SECONDS: Final = 10
 AUDIT_SECONDS: Final = 1
+COLLECT_SECONDS: Final = 15
 BACKUP_SECONDS: Final = 60
 """How often a worker asks whether a backup is due."""
 
@@ -97,6 +99,10 @@ class Worker:
     async def watch(self) -> None:
         """Look at the thresholds of every version that serves."""
         await monitoring.tick(self.sessions, clock=self.clock, interval=self.settings.tick_interval)
+
+    async def collect(self) -> None:
+        """Make the baselines for which enough predictions have come in."""
+        await drift.collect(self.sessions, clock=self.clock)
 
     async def tell(self) -> None:
         """Tell of the alerts whose silence is over."""
@@ -162,6 +168,7 @@ class Worker:
             (self.tick, self.settings.tick_seconds),
             (self.analyse, self.settings.tick_seconds),
             (self.watch, self.settings.tick_seconds),
+            (self.collect, COLLECT_SECONDS),
             (self.seal_audit, AUDIT_SECONDS),
             (self.forward_audit, AUDIT_SECONDS),
             (self.tell, self.settings.tick_seconds),

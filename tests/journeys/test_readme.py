@@ -99,7 +99,7 @@ def test_the_guide_to_rollouts(service: Service, api: Client, tmp_path: Path):
 
 def test_the_guide_to_monitoring(service: Service, api: Client, tmp_path: Path):
     printed = follow("docs/guides/monitoring.md", service, tmp_path)
-    (alert,) = api.get("alerts", params={"model": "ticket-sorter"}).json()["items"]
+    drift, alert = api.get("alerts", params={"model": "ticket-sorter"}).json()["items"]
     split = api.get("models/ticket-sorter/split").json()
 
     assert (alert["state"], alert["severity"]) == ("resolved", "critical")
@@ -107,6 +107,8 @@ def test_the_guide_to_monitoring(service: Service, api: Client, tmp_path: Path):
     assert "error_rate 40.0% over 100 predictions" in printed
     assert "looking into the timeouts" in printed
     assert "did not share the traffic" in printed
+    assert (drift["kind"], drift["data"]["features"]) == ("drift", ["length"])
+    assert (drift["state"], drift["data"]["whose"]) == ("firing", "untold")
 
 
 def test_the_quick_start(service: Service, tmp_path: Path):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from turnout.alerts.domain import Kind, Severity
+from turnout.drift.domain.shifts import Whose
 from turnout.monitoring.domain.judging import judge
-from turnout.monitoring.domain.thresholds import Action, Judge, Rule, Standard
+from turnout.monitoring.domain.thresholds import Action, Drift, Judge, Rule, Standard
 from turnout.observations.domain.figures import Figures, Mean
 from turnout.stats.quantile_sketch import QuantileSketch
 from turnout.stats.verdict import Verdict
@@ -19,8 +20,8 @@ SOURCES = list((Path(__file__).parents[2] / "src" / "turnout").rglob("*.py"))
 @pytest.mark.parametrize(
     "word",
     [
-        *sorted({field.name for of in (Rule, Standard) for field in fields(of)}),
-        *sorted({*Action, *Judge, *Severity, *Kind}),
+        *sorted({field.name for of in (Rule, Standard, Drift) for field in fields(of)}),
+        *sorted({*Action, *Judge, *Severity, *Kind, *Whose}),
         *sorted(set(Verdict) - {Verdict.CANCELLED}),
     ],
 )

@@ -23,6 +23,7 @@ class Kind(StrEnum):
     """What kind of cause an alert has, so that one kind can be silenced or sent elsewhere."""
 
     THRESHOLD = "threshold"
+    DRIFT = "drift"
     NO_DATA = "no_data"
     ACTION_FAILED = "action_failed"
     SAMPLE_RATIO = "sample_ratio"

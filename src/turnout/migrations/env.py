@@ -10,11 +10,13 @@ import turnout.access.tables
 import turnout.alerts.tables
 import turnout.backup.tables
 import turnout.delivery.tables
+import turnout.drift.tables
 import turnout.events.tables
 import turnout.experiments.tables
 import turnout.gates.tables
 import turnout.idempotency
 import turnout.monitoring.tables
+import turnout.observations.feature_tables
 import turnout.observations.tables
 import turnout.registry.tables
 import turnout.rollouts.tables

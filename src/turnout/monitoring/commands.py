@@ -1,6 +1,6 @@
 """The worker's look at the thresholds, what it does about them, and how they are set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -57,7 +57,8 @@ async def set_thresholds(
         taken_back = [watch for watch in found.watches if watch.rule not in rules]
         await _end(session, model.name, taken_back, reason="the rule was taken back", now=now)
     found.thresholds, found.watches = thresholds, kept
-    found.set_at, found.set_by, found.looked_at, found.due_at = now, actor, None, now
+    found.set_at, found.set_by, found.due_at = now, actor, now
+    found.looked_at = found.drift_looked_at = None
     found.fence += 1
     audit(
         session,
@@ -175,10 +176,13 @@ async def _act(
         return
     looks: list[Look] = []
     off_the_road: set[int] = set()
+    asked = {_cause(survey.model, watch) for watch in one.watches if watch.shared and watch.done_at}
     for look in survey.looks:
         done = look
         if look.acts(now):
-            done = await _carry_out(session, survey, look, refused, off_the_road, now=now)
+            done = await _carry_out(
+                session, survey, look, refused, off_the_road, asked=asked, now=now
+            )
         looks.append(done)
     await _write_down(session, one, replace(survey, looks=looks), now)
 
@@ -190,11 +194,15 @@ async def _carry_out(
     refused: Mapping[int, Refusal],
     off_the_road: set[int],
     *,
+    asked: set[str],
     now: datetime,
 ) -> Look:
     version_id = look.watch.version_id
     if look.rule.action is Action.RETRAIN:
-        _request_retraining(session, survey.model, look, now)
+        # For what all versions show, once.
+        if (cause := _cause(survey.model, look.watch)) not in asked:
+            _request_retraining(session, survey.model, look, now)
+            asked.add(cause)
     elif (refusal := refused.get(version_id)) is not None:
         tried = replace(look.watch, refused_at=now)
         return replace(look, watch=tried, refused=refusal.detail)
@@ -232,26 +240,34 @@ async def _write_down(
     session: AsyncSession, one: ThresholdSet, survey: Survey, now: datetime
 ) -> None:
     """Fire and resolve the alerts, and leave to the next look what it must know."""
+    left = (*(look.watch for look in survey.looks), *survey.resting)
+    lasting = {_cause(survey.model, watch) for watch in left if watch.firing}
     ended = gone(one.thresholds, one.watches, survey.serving)
-    await _end(session, survey.model, ended, reason="it serves no more", now=now)
+    await _end(session, survey.model, ended, reason="it serves no more", lasting=lasting, now=now)
     for look in sorted(survey.looks, key=lambda look: _cause(survey.model, look.watch)):
-        await _tell(session, survey.model, look, now)
-    watches = tuple(
+        await _tell(session, survey.model, look, lasting, now)
+    # What was taken off the road by now is not watched any longer.
+    looked_at = (
         look.watch
         for look in survey.looks
-        # What was taken off the road by now is not watched any longer.
         if look.rule.action is not Action.ROLLBACK or look.watch.done_at is None
     )
-    if watches != one.watches:
+    watches = (*looked_at, *survey.resting)
+    if survey.drift_looked_at is not None:
+        one.drift_looked_at = survey.drift_looked_at
+    if set(watches) != set(one.watches):
         one.watches = watches
     if one.looked_at is None:
         one.looked_at = now
 
 
-async def _tell(session: AsyncSession, model: str, look: Look, now: datetime) -> None:
-    version = f"{model} {look.version}"
+async def _tell(
+    session: AsyncSession, model: str, look: Look, lasting: Collection[str], now: datetime
+) -> None:
+    shared = look.watch.shared
+    version = model if shared else f"{model} {look.version}"
     about: dict[str, Any] = {
-        "subject": f"models/{model}/versions/{look.version}",
+        "subject": f"models/{model}" if shared else f"models/{model}/versions/{look.version}",
         "model": model,
         "data": _figures(look),
         "now": now,
@@ -261,13 +277,14 @@ async def _tell(session: AsyncSession, model: str, look: Look, now: datetime) ->
             await alerts.fire(
                 session,
                 cause=_cause(model, look.watch),
-                kind=Kind.THRESHOLD,
+                kind=Kind.DRIFT if look.rule.drifts else Kind.THRESHOLD,
                 severity=look.rule.severity,
                 summary=f"{version}: {_summary(look)}",
                 **about,
             )
         case Change.RESOLVED:
-            await _end(session, model, [look.watch], reason=look.judgement.reason, now=now)
+            reason = look.judgement.reason
+            await _end(session, model, [look.watch], reason=reason, lasting=lasting, now=now)
     cause = _action_cause(model, look.watch)
     if look.refused is not None:
         await alerts.fire(
@@ -283,16 +300,23 @@ async def _tell(session: AsyncSession, model: str, look: Look, now: datetime) ->
 
 
 async def _end(
-    session: AsyncSession, model: str, watches: Sequence[Watch], *, reason: str, now: datetime
+    session: AsyncSession,
+    model: str,
+    watches: Sequence[Watch],
+    *,
+    reason: str,
+    lasting: Collection[str] = (),
+    now: datetime,
 ) -> None:
-    for cause in sorted(
-        cause for watch in watches for cause in (_cause(model, watch), _action_cause(model, watch))
-    ):
+    """Resolve what these fired, but for what others still fire: an alert may be shared."""
+    over = {_cause(model, watch) for watch in watches}.difference(lasting)
+    for cause in sorted(name for one in over for name in (one, f"{one}/action")):
         await alerts.resolve(session, cause=cause, reason=reason, now=now)
 
 
 def _cause(model: str, watch: Watch) -> str:
-    return f"thresholds/{model}/{watch.version_id}/{watch.rule}"
+    whose = "all" if watch.shared else watch.version_id
+    return f"thresholds/{model}/{whose}/{watch.rule}"
 
 
 def _action_cause(model: str, watch: Watch) -> str:
@@ -315,4 +339,6 @@ def _figures(look: Look) -> dict[str, Any]:
         "value": look.judgement.value,
         "predictions": look.judgement.n,
         "verdict": look.judgement.verdict,
+        "whose": look.judgement.whose,
+        "features": look.judgement.features,
     }

@@ -40,5 +40,9 @@ THRESHOLDS: Final[Any] = {
             "reason": "agreed with the owners",
         },
     },
+    "drift": {
+        "summary": "What moves away from the baselines calls for retraining",
+        "value": {"drift": {"max_psi": 0.25, "window": "12h", "action": "retrain"}},
+    },
     "none": {"summary": "Take them all back", "value": {}},
 }

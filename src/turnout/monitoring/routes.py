@@ -5,7 +5,9 @@ from fastapi import Body, Path
 from turnout import http
 from turnout.http import Actor, Now, Session
 from turnout.monitoring import commands, examples, queries
-from turnout.monitoring.domain.thresholds import Thresholds
+from turnout.monitoring.domain.report import DriftView
+from turnout.monitoring.domain.thresholds import Drift, Thresholds
+from turnout.monitoring.drift_report import drift_report
 from turnout.monitoring.schemas import ThresholdsView, thresholds_view
 from turnout.problems import problems
 from turnout.registry import queries as registry
@@ -58,3 +60,27 @@ async def replace_thresholds(
     """
     row = await commands.set_thresholds(session, model, body, actor=actor, now=now)
     return thresholds_view(model, row, await queries.present(session, row, now))
+
+
+@router.get(
+    "/models/{model}/drift",
+    summary="What has moved, and is it the version or the world?",
+    responses=problems(ModelNotFound),
+)
+async def show_drift(model: Named, session: Session, now: Now) -> DriftView:
+    """Each version that serves against its baseline: its features by PSI, its answers by KL
+    divergence, its accuracy, errors and latency; and the traffic of the latest hour against the
+    same hour of earlier weeks. Distances are less what chance adds to them, and a limit is broken
+    when it is shown to be, beyond chance.
+
+    What has moved is also held against the version that answers at the same time. If that one shows
+    it as well, the world has moved, and going back to it would not help (`whose` is `world`); if
+    not, look at this version and at what it is fed (`version`).
+
+    The limits are those of the `drift` section of the thresholds, or their defaults; nothing fires
+    until that section is set. `anomalies` is for people to look at.
+    """
+    found = await registry.model(session, model)
+    thresholds = await queries.threshold_set(session, found.id)
+    limits = (thresholds.thresholds.drift if thresholds else None) or Drift()
+    return await drift_report(session, found, limits, now=now)

@@ -13,6 +13,7 @@ class ThresholdSet(Base):
 
     The worker that claims a row raises `fence`, and so does whoever changes it: a worker with an
     older one has lost its claim. `looked_at` is None until the first look since they were set.
+    So is `drift_looked_at`, the time of the last look at what has moved.
     """
 
     __tablename__ = "threshold_set"
@@ -26,5 +27,6 @@ class ThresholdSet(Base):
     set_at: Mapped[datetime]
     set_by: Mapped[str]
     looked_at: Mapped[datetime | None]
+    drift_looked_at: Mapped[datetime | None]
     due_at: Mapped[datetime]
     fence: Mapped[int] = mapped_column(BigInteger)

@@ -26,6 +26,7 @@ from turnout.observations.domain.followed import Followed
 from turnout.observations.domain.outcome import WAIT_FOR_PREDICTION, Outcome
 from turnout.observations.domain.prediction import Prediction
 from turnout.observations.domain.span import Days, Span
+from turnout.observations.features import forget_features
 from turnout.observations.folding import FoldFailed
 from turnout.observations.tables import Batch, FollowedMetric, WaitingOutcome
 from turnout.observations.wire import Submission
@@ -314,4 +315,5 @@ async def drop_old_partitions(session: AsyncSession, *, now: datetime, days: int
     await session.execute(
         delete(Batch).where(Batch.received_at < oldest, Batch.folded_at.is_not(None))
     )
+    await forget_features(session, now=now)
     await partitions.drop_before(session, oldest.date())

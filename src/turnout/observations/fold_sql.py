@@ -64,7 +64,8 @@ TAKE_BATCHES: Final = """
     )
     SELECT array_agg(seq) AS seqs, min(first_day) AS first_day, max(last_day) AS last_day,
         sum(predictions)::int AS predictions, sum(outcomes)::int AS outcomes,
-        EXISTS (SELECT FROM waiting_outcome WHERE model_id = :model_id) AS waiting
+        EXISTS (SELECT FROM waiting_outcome WHERE model_id = :model_id) AS waiting,
+        EXISTS (SELECT FROM feature_grid WHERE model_id = :model_id) AS featured
     FROM taken
     HAVING count(*) > 0
 """

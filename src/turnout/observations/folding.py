@@ -16,11 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.observations import fold_sql, outcome_sql, pair_sql, segment_sql
 from turnout.observations.domain.span import CLOCK_SKEW
+from turnout.observations.feature_sql import FOLD_FEATURES
 
 FOLD_LOCK: Final = 0x666F6C64
 
 _LOCK_MODEL: Final = text(fold_sql.LOCK_MODEL)
 _TAKE_BATCHES: Final = text(fold_sql.TAKE_BATCHES)
+_FOLD_FEATURES: Final = text(FOLD_FEATURES)
 _LOCK_RIPE: Final = text(outcome_sql.LOCK_RIPE)
 _MATCH_WAITING: Final = text(outcome_sql.MATCH_WAITING)
 
@@ -45,6 +47,8 @@ class Due:
     outcomes: int
     waiting: bool
     """Whether any outcome of the model waits for what it speaks of."""
+    featured: bool
+    """Whether features of the model are counted."""
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -81,6 +85,8 @@ async def fold_batches(session: AsyncSession, due: Due, *, old_and_new: bool) ->
             if splits:
                 statement = _statement(build, old_and_new=old_and_new)
                 await session.execute(statement, due.parameters | {"splits": splits})
+    if due.predictions and due.featured:
+        await session.execute(_FOLD_FEATURES, due.parameters)
     matched = await _match_waiting(session, due) if due.waiting else 0
     if due.outcomes or matched:
         statement = _statement(outcome_sql.fold_outcomes, old_and_new=old_and_new)

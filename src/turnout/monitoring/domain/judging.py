@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from turnout.drift.domain.shifts import Whose
 from turnout.monitoring.domain.thresholds import CONFIDENCE, Judge, Rule
 from turnout.observations.domain.figures import Figures
 from turnout.stats.bernoulli import log_evidence
@@ -26,12 +27,18 @@ _ENOUGH: Final = -math.log(1 - CONFIDENCE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """`value` is the figure, over `n` predictions."""
+    """`value` is the figure, over `n` predictions.
+
+    Of drift, `whose` says whether it is the version's or the world's, and `features` which of them
+    have moved.
+    """
 
     verdict: Verdict
     value: float | None
     n: int
     reason: str
+    whose: Whose | None = None
+    features: tuple[str, ...] = ()
 
 
 def judge(rule: Rule, figures: Figures) -> Judgement:

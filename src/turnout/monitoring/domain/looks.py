@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from turnout.drift.domain.shifts import Whose
 from turnout.monitoring.domain.judging import Judgement
 from turnout.monitoring.domain.thresholds import Action, Rule, Thresholds
 from turnout.monitoring.domain.watch import Change, Watch
@@ -24,6 +25,9 @@ class Look:
     refused: str | None = None
 
     def acts(self, now: datetime) -> bool:
+        """Nothing is taken off the road for what the others show as well: they would not help."""
+        if self.rule.action is Action.ROLLBACK and self.judgement.whose is Whose.WORLD:
+            return False
         return self.rule.action is not Action.ALERT and self.watch.acts(now)
 
 

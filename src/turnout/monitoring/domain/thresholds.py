@@ -16,10 +16,15 @@ DAY: Final = timedelta(days=1)
 LONGEST_WINDOW: Final = timedelta(days=7)
 MOST_PREDICTIONS: Final = 10_000
 SAMPLES: Final = 30
+DRIFT_SAMPLES: Final = 200
 CONFIDENCE: Final = 0.99
 
 _SHARES: Final = frozenset({"error_rate", "success_rate", "accuracy", "confidence"})
 _METRICS: Final = _SHARES | {"latency_mean", "cost"}
+_BY_THE_HOUR: Final = frozenset({"feature_drift", "prediction_drift", "traffic_deviation"})
+_AGAINST_BASELINE: Final = frozenset({"accuracy_drop", "latency_p99_rise"})
+_DRIFT: Final = _BY_THE_HOUR | _AGAINST_BASELINE
+_OF_THE_WORLD: Final = frozenset({"feature_drift", "traffic_deviation"})
 _QUANTILE: Final = re.compile(r"latency_p([1-9]\d?)")
 
 
@@ -50,6 +55,11 @@ class Rule:
     the limit, wrongly in at most one window in a hundred. Unless it is said, rollbacks are judged
     by a bound, and all else by the estimate.
 
+    Drift is looked at once a minute: `feature_drift` (PSI) and `prediction_drift` (KL divergence)
+    over `window` by the hour, `accuracy_drop` and `latency_p99_rise` (milliseconds), all against
+    the version's baseline; `traffic_deviation`, in standard deviations, against the same hour of
+    earlier weeks. It counts from 200 predictions on and is judged by a bound unless it is said.
+
     `action` is what is done beside the alert: nothing (`alert`), back to the last proven version
     (`rollback`), or a call for retraining (`retrain`).
     """
@@ -69,8 +79,8 @@ class Rule:
     judge: Judge | None = None
 
     def __post_init__(self) -> None:
-        if self.metric not in _METRICS and not _QUANTILE.fullmatch(self.metric):
-            known = ", ".join(sorted(_METRICS))
+        if self.metric not in _METRICS | _DRIFT and not _QUANTILE.fullmatch(self.metric):
+            known = ", ".join(sorted(_METRICS | _DRIFT))
             raise ValueError(
                 f"{self.metric!r} cannot be watched: it is one of {known}, or a percentile such as"
                 f" latency_p99"
@@ -89,8 +99,26 @@ class Rule:
             raise ValueError("window lies between a minute and 7 days")
         if self.judge is Judge.BOUND and self.metric == "cost":
             raise ValueError("cost has no bound, only its mean is kept: set judge to 'estimate'")
-        if self.last is None and self.window is None:
+        if self.drifts:
+            self._check_drift()
+        elif self.last is None and self.window is None:
             raise ValueError("say what is looked at: last (a number of predictions) or window")
+
+    def _check_drift(self) -> None:
+        if self.metric in _BY_THE_HOUR and self.last is not None:
+            raise ValueError(f"{self.metric} is looked at by the hour: say window, not last")
+        if self.metric in _BY_THE_HOUR and self.looks_back < timedelta(hours=1):
+            raise ValueError(f"{self.metric} is looked at by the hour: window is at least 1h")
+        if self.metric in _OF_THE_WORLD and self.action is Action.ROLLBACK:
+            raise ValueError(
+                f"{self.metric} is the same whichever version answers, so that going back would"
+                f" not help: set action to alert or retrain"
+            )
+
+    @property
+    def drifts(self) -> bool:
+        """Whether it is about what has moved since, and is looked at once a minute."""
+        return self.metric in _DRIFT
 
     @property
     def limit(self) -> float:
@@ -103,13 +131,15 @@ class Rule:
         """How many it takes to say anything."""
         if self.min_samples is not None:
             return self.min_samples
+        if self.metric in _BY_THE_HOUR:
+            return DRIFT_SAMPLES
         return SAMPLES if self.last is None else min(self.last, SAMPLES)
 
     @property
     def judged_by(self) -> Judge:
         if self.judge is not None:
             return self.judge
-        bounded = self.action is Action.ROLLBACK and self.metric != "cost"
+        bounded = self.drifts or (self.action is Action.ROLLBACK and self.metric != "cost")
         return Judge.BOUND if bounded else Judge.ESTIMATE
 
     @property
@@ -124,7 +154,7 @@ class Rule:
     @property
     def key(self) -> str:
         """What tells it from the other rules of its model, as long as they are not changed."""
-        seen = f"last {self.last}" if self.last is not None else f"in {self.window}"
+        seen = f"last {self.last}" if self.last is not None else f"in {self.looks_back}"
         return f"{self}, {seen}"
 
     def __str__(self) -> str:
@@ -175,14 +205,86 @@ class Standard:
         )
 
 
+Distance = Annotated[float, Ge(0), Le(1e6)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """How far a version may move from its baseline, and the traffic from that of earlier weeks.
+
+    Features by PSI and answers by KL divergence, over `window`; accuracy, error rate and the 99th
+    percentile of latencies over the latest predictions. All are judged by what is shown beyond
+    chance. With null in place of a limit, it is left out.
+
+    With `action` set to `retrain`, drift of features, answers and accuracy also calls for
+    retraining; with `rollback`, drift of answers, accuracy, errors and latency goes back to the
+    last proven version, unless the other versions that answer show it, too.
+
+    `anomaly_sensitivity` fires nothing: it says from how many standard deviations on the drift
+    report calls the latest hour unusual.
+    """
+
+    __pydantic_config__ = STRICT
+
+    max_psi: Distance | None = 0.2
+    max_kl_divergence: Distance | None = 0.1
+    max_accuracy_drop: Share | None = 0.02
+    max_error_rate: Share | None = 0.001
+    max_latency_p99_rise_ms: Distance | None = 20
+    max_traffic_deviation: Distance | None = 3.0
+    anomaly_sensitivity: Annotated[float, Ge(0.5), Le(100)] = 2.0
+    window: Duration = DAY
+    severity: Severity = Severity.WARNING
+    action: Action = Action.ALERT
+
+    def __post_init__(self) -> None:
+        if not timedelta(hours=1) <= self.window <= LONGEST_WINDOW:
+            raise ValueError("window lies between an hour and 7 days")
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        limits: tuple[tuple[str, float | None, int | None], ...] = (
+            ("feature_drift", self.max_psi, None),
+            ("prediction_drift", self.max_kl_divergence, None),
+            ("accuracy_drop", self.max_accuracy_drop, 1000),
+            ("error_rate", self.max_error_rate, MOST_PREDICTIONS),
+            ("latency_p99_rise", self.max_latency_p99_rise_ms, 1000),
+            ("traffic_deviation", self.max_traffic_deviation, None),
+        )
+        return tuple(
+            Rule(
+                metric=metric,
+                max=limit,
+                last=last,
+                window=self.window if last is None else None,
+                judge=Judge.BOUND,
+                severity=self.severity,
+                action=self.action if metric in _MENDED_BY[self.action] else Action.ALERT,
+            )
+            for metric, limit, last in limits
+            if limit is not None
+        )
+
+
+_MENDED_BY: Final = {
+    Action.ALERT: frozenset[str](),
+    Action.RETRAIN: frozenset({"feature_drift", "prediction_drift", "accuracy_drop"}),
+    Action.ROLLBACK: frozenset(
+        {"prediction_drift", "accuracy_drop", "error_rate", "latency_p99_rise"}
+    ),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """What is watched of a model: `rules`, and with `standard`, four limits to start with."""
+    """What is watched of a model: `rules`; with `standard`, four limits to start with; and with
+    `drift`, limits on what moves."""
 
     __pydantic_config__ = STRICT
 
     rules: Annotated[tuple[Rule, ...], MaxLen(50)] = ()
     standard: Standard | None = None
+    drift: Drift | None = None
     reason: Annotated[Text, MaxLen(2000)] | None = None
 
     def __post_init__(self) -> None:
@@ -193,7 +295,12 @@ class Thresholds:
 
     @property
     def watched(self) -> tuple[Rule, ...]:
-        return self.rules + (self.standard.rules if self.standard else ())
+        standard = self.standard.rules if self.standard else ()
+        return self.rules + standard + (self.drift.rules if self.drift else ())
+
+    @property
+    def watches_drift(self) -> bool:
+        return any(rule.drifts for rule in self.watched)
 
 
 def counted_by(rule: Rule) -> Literal["n", "labelled", "latency_n", "confidence_n", "cost_n"]:
@@ -201,7 +308,7 @@ def counted_by(rule: Rule) -> Literal["n", "labelled", "latency_n", "confidence_
     match rule.metric:
         case "error_rate" | "success_rate":
             return "n"
-        case "accuracy":
+        case "accuracy" | "accuracy_drop":
             return "labelled"
         case "confidence":
             return "confidence_n"

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from turnout.drift.domain.shifts import Whose
 from turnout.monitoring.domain.judging import Judgement
 from turnout.monitoring.domain.thresholds import Rule, counted_by
 from turnout.quantities import STRICT
@@ -52,6 +53,8 @@ class Watch:
     refused_at: datetime | None = None
     unseen_until: datetime | None = None
     """Until then it is taken for granted that nothing is known."""
+    shared: bool = False
+    """It fires, or fired last, for what every version shows: all of them have one alert."""
 
     def unseen(self, now: datetime) -> bool:
         until = self.unseen_until
@@ -76,7 +79,7 @@ def look(
     watch = replace(watch, unseen_until=_unseen_until(watch, rule, judgement, now))
     match judgement.verdict:
         case Verdict.FAIL:
-            return _broken(watch, rule, now)
+            return _broken(watch, rule, judgement, now)
         case Verdict.PASS:
             return _kept(watch, rule, now)
         case Verdict.INCONCLUSIVE if not watch.firing:
@@ -92,7 +95,9 @@ def _unseen_until(watch: Watch, rule: Rule, judgement: Judgement, now: datetime)
     return now + UNSEEN * (1 + watch.version_id % 5 / 5)
 
 
-def _broken(watch: Watch, rule: Rule, now: datetime) -> tuple[Watch, Change | None]:
+def _broken(
+    watch: Watch, rule: Rule, judgement: Judgement, now: datetime
+) -> tuple[Watch, Change | None]:
     # A clock that was set back must not put it off.
     since = min(watch.broken_since or now, now)
     failures = min(watch.failures + 1, rule.consecutive)
@@ -101,11 +106,14 @@ def _broken(watch: Watch, rule: Rule, now: datetime) -> tuple[Watch, Change | No
         return broken, Change.STILL_FIRES
     if failures < rule.consecutive or now - since < rule.duration:
         return broken, None
-    return replace(broken, fires_since=now), Change.FIRES
+    shared = judgement.whose is Whose.WORLD
+    return replace(broken, fires_since=now, shared=shared), Change.FIRES
 
 
 def _kept(watch: Watch, rule: Rule, now: datetime) -> tuple[Watch, Change | None]:
-    afresh = Watch(version_id=watch.version_id, rule=watch.rule, since=watch.since)
+    afresh = Watch(
+        version_id=watch.version_id, rule=watch.rule, since=watch.since, shared=watch.shared
+    )
     if not watch.firing:
         return afresh, None
     since = min(watch.calm_since or now, now)

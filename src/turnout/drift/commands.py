@@ -1,0 +1,139 @@
+"""Baselines are set by people, or taken from what a version did."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.access.commands import audit
+from turnout.db import Sessions, transaction
+from turnout.drift.domain.baseline import Baseline, Origin, Taken
+from turnout.drift.domain.observed import observed
+from turnout.drift.tables import BaselineRow
+from turnout.observations.features import follow_features
+from turnout.observations.recent import Recent, recent
+from turnout.observations.samples import latest
+from turnout.quantities import Clock
+from turnout.registry import queries as registry
+from turnout.registry.domain.version import VersionRef
+from turnout.registry.locks import locked_version
+
+WORKER: Final = "worker"
+LOOKS_BACK: Final = timedelta(days=7)
+
+
+async def set_baseline(
+    session: AsyncSession,
+    version: VersionRef,
+    baseline: Baseline,
+    *,
+    origin: Origin,
+    actor: str,
+    now: datetime,
+) -> BaselineRow:
+    """Hold a version against this from now on; what was counted on former bins is forgotten."""
+    row = await _row(session, version, actor=actor, now=now)
+    row.baseline, row.origin, row.awaited = baseline, origin, None
+    await _settle(session, version, row, actor=actor, now=now)
+    return row
+
+
+async def take_baseline(
+    session: AsyncSession, version: VersionRef, wish: Taken, *, actor: str, now: datetime
+) -> BaselineRow:
+    """Hold a version against its own traffic, once there is as much of it as is asked for."""
+    row = await _row(session, version, actor=actor, now=now)
+    row.baseline, row.origin, row.awaited = None, Origin.TRAFFIC, wish.predictions
+    await session.flush()
+    await _collect(session, version, row, now=now)
+    await _settle(session, version, row, actor=actor, now=now)
+    return row
+
+
+async def collect(sessions: Sessions, *, clock: Clock) -> None:
+    """Make the baselines for which enough has come in."""
+    async with transaction(sessions) as session:
+        query = select(BaselineRow.version_id).where(BaselineRow.awaited.is_not(None))
+        awaited = (await session.scalars(query.order_by(BaselineRow.version_id))).all()
+    for version_id in awaited:
+        async with transaction(sessions) as session:
+            await _collect_awaited(session, version_id, now=clock())
+
+
+async def _collect_awaited(session: AsyncSession, version_id: int, *, now: datetime) -> None:
+    query = select(BaselineRow).where(
+        BaselineRow.version_id == version_id, BaselineRow.awaited.is_not(None)
+    )
+    row = await session.scalar(query.with_for_update(skip_locked=True))
+    version = (await registry.versions_by_id(session, [version_id])).get(version_id)
+    if row is None or version is None:
+        return
+    await _collect(session, version, row, now=now)
+    if row.baseline is not None:
+        await _settle(session, version, row, actor=WORKER, now=now)
+
+
+async def _row(
+    session: AsyncSession, version: VersionRef, *, actor: str, now: datetime
+) -> BaselineRow:
+    await locked_version(session, version.id)
+    row = await session.get(BaselineRow, version.id, populate_existing=True)
+    if row is None:
+        row = BaselineRow(version_id=version.id, model_id=version.model_id)
+        session.add(row)
+    row.set_at, row.set_by = now, actor
+    return row
+
+
+async def _settle(
+    session: AsyncSession, version: VersionRef, row: BaselineRow, *, actor: str, now: datetime
+) -> None:
+    cuts = row.baseline.cuts if row.baseline else []
+    await follow_features(session, version.model_id, version.id, cuts)
+    audit(
+        session,
+        actor=actor,
+        action="baseline.set",
+        subject=f"models/{version.model}/versions/{version.version}/baseline",
+        after=_noted(row),
+        now=now,
+    )
+    await session.flush()
+
+
+def _noted(row: BaselineRow) -> Mapping[str, Any]:
+    names = sorted(row.baseline.features) if row.baseline else []
+    return {"origin": row.origin, "features": names, "awaited": row.awaited}
+
+
+async def _collect(
+    session: AsyncSession, version: VersionRef, row: BaselineRow, *, now: datetime
+) -> None:
+    """Without raw rows, as long as the totals tell that there are not enough of them."""
+    wanted = row.awaited
+    assert wanted is not None
+    [figures] = await recent(
+        session,
+        [
+            Recent(
+                model_id=version.model_id,
+                version_id=version.id,
+                since=now - LOOKS_BACK,
+                until=now + timedelta(minutes=1),
+                last=wanted,
+                sketched=True,
+            )
+        ],
+    )
+    if figures.predictions - figures.errors < wanted:
+        return
+    rows = await latest(session, version.model_id, version.id, n=wanted)
+    if len(rows) < wanted:
+        return
+    row.baseline = await asyncio.to_thread(
+        observed, [one.features for one in rows], [one.label for one in rows], figures
+    )
+    row.awaited = None

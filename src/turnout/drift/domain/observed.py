@@ -1,0 +1,60 @@
+"""A baseline made of what a version met and did while it was known to do well."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Final
+
+from turnout.drift.domain.baseline import MOST_FEATURES, Baseline, Distribution
+from turnout.drift.domain.columns import Cell, distribution
+from turnout.observations.domain.figures import Figures
+from turnout.observations.domain.prediction import LARGEST, class_text
+
+FEWEST_LABELS: Final = 100
+"""An accuracy over fewer than these is held against nothing."""
+
+Value = float | str | bool | None
+
+
+def observed(
+    features: Sequence[Mapping[str, Value]], labels: Sequence[str | None], figures: Figures
+) -> Baseline:
+    """The features that are seen most often, if there are too many."""
+    seen: dict[str, int] = {}
+    for row in features:
+        for name, value in row.items():
+            seen[name] = seen.get(name, 0) + (value is not None)
+    names = sorted(seen, key=lambda name: (-seen[name], name))[:MOST_FEATURES]
+    columns = {name: _column([row.get(name) for row in features if row]) for name in sorted(names)}
+    return Baseline(
+        features={name: found for name, found in columns.items() if found is not None},
+        prediction=_column(_scores(labels)),
+        accuracy=figures.accuracy if figures.labelled >= FEWEST_LABELS else None,
+        error_rate=figures.error_rate,
+        latency_p99=figures.latencies.quantile(0.99),
+    )
+
+
+def _column(values: Sequence[Value]) -> Distribution | None:
+    """Numbers, if they are numbers without exception; texts otherwise."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
+    return distribution([_cell(value, numeric=numeric) for value in values])
+
+
+def _cell(value: Value, *, numeric: bool) -> Cell:
+    if value is None:
+        return None
+    return max(-LARGEST, min(LARGEST, float(value))) if numeric else class_text(value)
+
+
+def _scores(labels: Sequence[str | None]) -> Sequence[Value]:
+    """Answers are scores if they are numbers that are not all whole, and classes otherwise."""
+    known = [label for label in labels if label is not None]
+    try:
+        numbers = [float(label) for label in known]
+    except ValueError:
+        return known
+    scores = all(map(isfinite, numbers)) and not all(number.is_integer() for number in numbers)
+    return numbers if scores else known

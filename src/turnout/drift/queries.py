@@ -1,0 +1,69 @@
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from turnout.db import among
+from turnout.drift.domain.baseline import Baseline
+from turnout.drift.domain.evidence import Evidence, Hours, evidence
+from turnout.drift.tables import BaselineRow
+from turnout.observations.domain.grid import Grid
+from turnout.observations.features import Wanted, feature_counts, grids
+
+
+async def baseline(session: AsyncSession, version_id: int) -> BaselineRow | None:
+    return await session.get(BaselineRow, version_id)
+
+
+async def baselines(session: AsyncSession, version_ids: Collection[int]) -> dict[int, Baseline]:
+    """By version id; those that have none, or none yet, are left out."""
+    query = select(BaselineRow.version_id, BaselineRow.baseline).where(
+        among(BaselineRow.version_id, version_ids)
+    )
+    rows = await session.execute(query)
+    return {row.version_id: row.baseline for row in rows if row.baseline is not None}
+
+
+async def gathered(
+    session: AsyncSession,
+    serving: Mapping[int, Collection[int]],
+    *,
+    window: timedelta,
+    now: datetime,
+) -> dict[int, Evidence]:
+    """What the versions that serve answered, on the bins of their baselines, by version id.
+
+    `serving` has the ids of the versions by the id of their model. Three round trips, however
+    many there are; the window begins with the hour that it reaches into.
+    """
+    found = await baselines(session, [one for ids in serving.values() for one in ids])
+    if not found:
+        return {}
+    known = await grids(session, serving)
+    beside = {one: ids for ids in serving.values() for one in ids}
+    wanted = [
+        Wanted(grid=known[version_id], version_id=other, since=now - window)
+        for version_id in found
+        if version_id in known
+        for other in beside[version_id]
+    ]
+    counts = await feature_counts(session, wanted, now=now)
+    return {
+        version_id: _evidence(version_id, one, known.get(version_id), beside[version_id], counts)
+        for version_id, one in found.items()
+    }
+
+
+def _evidence(
+    version_id: int,
+    one: Baseline,
+    grid: Grid | None,
+    versions: Collection[int],
+    counts: Mapping[tuple[int, int], Hours],
+) -> Evidence:
+    hours: dict[int, Hours] = {}
+    if grid is not None:
+        hours = {other: counts.get((grid.id, other), {}) for other in versions}
+    own = hours.pop(version_id, {})
+    return evidence(version_id, one, own, {other: found for other, found in hours.items() if found})

@@ -1,0 +1,70 @@
+"""The drift report says of everything how far it is, by what, and whose it is."""
+
+from tests.drift.conftest import expects
+from tests.drift.test_alarms import BASELINE, EXPENSIVE, USUAL, said, two_versions
+from tests.monitoring.conftest import MODEL, Watchman
+
+PATH = f"models/{MODEL}/drift"
+
+
+async def test_a_model_of_which_nothing_is_known_has_a_report_that_says_so(watchman: Watchman):
+    await watchman.post("models", {"name": MODEL})
+    nothing = await watchman.get(PATH)
+    await watchman.release("1.0.0")
+    unknown = await watchman.get(PATH)
+
+    assert (nothing["verdict"], nothing["summary"]) == ("no_data", "nothing serves")
+    assert unknown["versions"][0]["summary"] == "it has no baseline to be held against"
+    assert unknown["verdict"] == "no_data"
+    assert (await watchman.client.get("models/nobody/drift")).status_code == 404
+
+
+async def test_what_is_as_it_was_passes_with_its_distances(watchman: Watchman):
+    await two_versions(watchman)
+    await said(watchman, {"1.0.0": USUAL, "2.0.0": USUAL})
+    report = await watchman.get(PATH)
+    version = report["versions"][0]
+
+    assert report["verdict"] == "pass"
+    assert [one["verdict"] for one in version["features"]] == ["pass", "pass"]
+    assert version["features"][0]["psi"] == 0
+    assert version["features"][0]["beside"] == {"version": "2.0.0", "predictions": 400, "psi": 0}
+    assert version["prediction"]["kl_divergence"] == 0
+    assert version["prediction"]["kolmogorov_smirnov"] is None
+    assert report["traffic"]["verdict"] == "no_data"
+
+
+async def test_a_report_tells_a_version_from_the_world(watchman: Watchman):
+    await two_versions(watchman)
+    await said(watchman, {"1.0.0": USUAL, "2.0.0": EXPENSIVE})
+    report = await watchman.get(PATH)
+    first, second = report["versions"]
+    amount, country = second["features"]
+
+    assert (first["verdict"], second["verdict"], report["verdict"]) == ("pass", "fail", "fail")
+    assert (amount["feature"], amount["whose"]) == ("amount", "version")
+    assert (country["verdict"], country["whose"]) == ("pass", None)
+    assert amount["change"] == "75.0% are 200 or more, 25.0% in the baseline"
+    assert amount["beside"]["psi"] > 0.2
+    assert 0 < amount["kolmogorov_smirnov"] <= 1
+    assert report["summary"].startswith("2.0.0: amount: PSI ")
+
+
+async def test_without_a_version_beside_it_the_report_does_not_guess(watchman: Watchman):
+    await watchman.release("1.0.0")
+    await expects(watchman, "1.0.0", BASELINE)
+    await said(watchman, {"1.0.0": EXPENSIVE})
+    report = await watchman.get(PATH)
+
+    assert report["versions"][0]["features"][0]["whose"] == "untold"
+    assert "no version answers beside it" in report["summary"]
+
+
+async def test_the_limits_are_those_of_the_model(watchman: Watchman):
+    await two_versions(watchman, max_psi=5, max_kl_divergence=None)
+    await said(watchman, {"1.0.0": USUAL, "2.0.0": EXPENSIVE})
+    report = await watchman.get(PATH)
+
+    assert report["limits"]["max_psi"] == 5
+    assert report["verdict"] == "pass"
+    assert report["versions"][0]["prediction"] is None
