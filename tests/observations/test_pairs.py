@@ -124,8 +124,7 @@ async def fold(
     )
     due = folding.Due(
         model_id=model_id, seqs=list(seqs), first_day=NOON.date(), last_day=NOON.date(),
-        predictions=1, outcomes=0, waiting=False,
-            featured=False,
+        predictions=1, outcomes=0, waiting=False, featured=False,
     )  # fmt: skip
     await folding.fold_batches(session, due, old_and_new=old_and_new)
 
