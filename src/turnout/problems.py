@@ -113,13 +113,15 @@ def _reason(error: Mapping[str, Any]) -> str:
 
 
 def _errors(found: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """A list that is too short only because what it holds is malformed is no error of its own."""
+    """A list that is too short only because what it holds is malformed is no error of its own, and
+    a body that route and dependency read is malformed once."""
     around = {error["loc"][:depth] for error in found for depth in range(len(error["loc"]))}
-    return [
-        {"field": location(error["loc"]), "reason": _reason(error)}
-        for error in found
-        if error["type"] != "too_short" or error["loc"] not in around
-    ]
+    errors: list[dict[str, str]] = []
+    for error in found:
+        said = {"field": location(error["loc"]), "reason": _reason(error)}
+        if said not in errors and (error["type"] != "too_short" or error["loc"] not in around):
+            errors.append(said)
+    return errors
 
 
 class Malformed(Unprocessable):

@@ -69,7 +69,8 @@ async def test_a_rollback_takes_some_time_or_none(
     answer = await client.post(START, json={"candidate": "2.0.0", "rollback_over": text})
 
     assert answer.status_code == 422
-    assert "leave it out to roll back at once" in answer.text
+    (error,) = answer.json()["errors"]
+    assert error["reason"].endswith("leave it out to roll back at once")
 
 
 async def test_harm_takes_the_candidate_off_the_road_by_and_by(driver: Driver) -> None:
@@ -99,10 +100,13 @@ async def test_harm_takes_the_candidate_off_the_road_by_and_by(driver: Driver) -
     assert await driver.alerts() == [("rolling_back", "resolved")]
 
 
-async def test_it_is_quarantined_and_calls_a_person_from_the_first_step(driver: Driver) -> None:
+async def test_it_is_quarantined_and_calls_a_person_from_the_first_step(
+    client: AsyncClient, driver: Driver
+) -> None:
     rollout_id = await driver.under_way(stages=STAGES, rollback_over=MINUTE)
     await driver.say(order.roll_back, rollout_id, Order(reason="complaints"))
     quarantined, alerts = await driver.quarantined(), await driver.alerts()
+    (alert,) = (await client.get("alerts")).json()["items"]
     with pytest.raises(Quarantined):
         await driver.start("2.0.0", on_conflict=OnConflict.QUEUE)
     await driver.start(
@@ -112,6 +116,7 @@ async def test_it_is_quarantined_and_calls_a_person_from_the_first_step(driver: 
 
     assert quarantined == ["2.0.0"]
     assert alerts == [("rolling_back", "firing")]
+    assert alert["summary"] == "it is rolling back until 12:01:00 UTC: complaints"
     assert await driver.quarantined() == [], "what was lifted since stays so"
 
 

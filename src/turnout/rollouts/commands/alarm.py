@@ -102,7 +102,7 @@ async def stepped(
             severity=severity,
             subject=_subject(model, rollout.id),
             model=model,
-            summary=transition.reason,
+            summary=_summary(transition),
             data={"rollout": rollout.id, "stage": before.stage, "verdict": transition.verdict},
             now=now,
         )
@@ -119,6 +119,13 @@ def _calls(
         yield _cause(rollout.id, "paused"), kind, Severity.WARNING
     if progress.phase is Phase.ROLLING_BACK and before.retreat is None:
         yield _cause(rollout.id, "rolling_back"), Kind.ROLLBACK, Severity.WARNING
+
+
+def _summary(transition: Transition) -> str:
+    retreat = transition.progress.retreat
+    if retreat is None or transition.progress.phase.terminal:
+        return transition.reason
+    return f"it is rolling back until {retreat.ends:%H:%M:%S} UTC: {retreat.reason}"
 
 
 async def missed(
