@@ -43,6 +43,7 @@ from turnout.gateway.route_routes import router as routes
 from turnout.gateway.routes import router as gateway
 from turnout.http import BodyLimit, GuardedRoute, Resources, system_clock
 from turnout.interop.doors import DOORS
+from turnout.interop.ofrep.keys import ExperimentKeys
 from turnout.monitoring.routes import router as monitoring
 from turnout.observations.compare_routes import router as comparison
 from turnout.observations.performance_routes import router as performance
@@ -221,6 +222,7 @@ def create_app(
     )
     app.state.gateway = running
     app.state.feed = feed
+    app.state.experiment_keys = ExperimentKeys(sessions)
     app.state.gates = Runner(bench=GatewayBench(running), calls=calls)
     install_problem_handlers(app)
     for operations in (OPERATIONS, *(DOOR_OPERATIONS[door] for door in settings.open_doors)):

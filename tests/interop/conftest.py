@@ -58,7 +58,7 @@ async def run(*command: str | Path, **variables: str) -> tuple[int, str]:
     return process.returncode, said.decode()
 
 
-async def run_python(code: str, **variables: str) -> str:
-    status, said = await run(sys.executable, "-W", "ignore", "-c", code, **variables)
+async def run_python(code: str, *arguments: str, **variables: str) -> str:
+    status, said = await run(sys.executable, "-W", "ignore", "-c", code, *arguments, **variables)
     assert status == 0, said
     return said

@@ -100,6 +100,19 @@ async def experiments(
     return (await session.scalars(query)).all()
 
 
+async def keyed(session: AsyncSession, key: str) -> dict[int, bool]:
+    """The models that have an experiment of this key, and whether it is under way."""
+    under_way = Experiment.started_at.is_not(None) & Experiment.finished_at.is_(None)
+    query = select(Experiment.model_id, under_way.label("under_way"))
+    rows = await session.execute(query.where(Experiment.key == key))
+    return {row.model_id: row.under_way for row in rows}
+
+
+async def keys(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, str]:
+    query = select(Experiment.id, Experiment.key).where(among(Experiment.id, ids))
+    return {row.id: row.key for row in await session.execute(query)}
+
+
 async def history(
     session: AsyncSession, experiment_id: UUID, *, limit: int, after: int
 ) -> Sequence[ExperimentStep]:
