@@ -7,9 +7,10 @@ from typing import Any, Final
 from msgspec import Struct
 from xxhash import xxh64_hexdigest
 
+from turnout.buckets import bucket
 from turnout.errors import NotFound, Unprocessable
 from turnout.quantities import check_line
-from turnout.traffic.domain.assignment import Route, assign, bucket
+from turnout.traffic.domain.assignment import Route, assign
 from turnout.traffic.domain.overrides import LONGEST, Attribute
 from turnout.traffic.domain.split import Assignment, OwnerKind, Reason, Split
 
