@@ -19,8 +19,11 @@ from tests.faults.stops import Stop, closed, until
 from tests.rollouts.conftest import MODEL
 from tests.rollouts.conftest import Driver as Rollouts
 from turnout.db import Sessions, transaction
+from turnout.rollouts.commands import order
+from turnout.rollouts.domain.orders import Order
 from turnout.rollouts.domain.plan import Stage
 
+MINUTE = timedelta(minutes=1)
 HARM = (
     Stage(weight=5_000, bake=HOUR),
     Stage(weight=10_000, bake=HOUR),
@@ -167,6 +170,21 @@ async def test_a_rollback_is_wholly_there_or_not_at_all(
     assert await rollouts.events(rollout_id) == ["started", "rolled_back"]
     assert await rollouts.quarantined() == ["2.0.0"]
     assert await rollouts.shares() == {"1.0.0": 100}
+
+
+async def test_a_rollback_that_takes_its_time_goes_on_where_a_worker_was_killed(
+    scene: Scene, rollouts: Rollouts
+) -> None:
+    rollout_id = await rollouts.under_way(stages=HARM, rollback_over=HOUR)
+    rollouts.clock.advance(-25 * MINUTE)
+    await rollouts.say(order.roll_back, rollout_id, Order())
+    await scene.kill_at(Stop(table="rollout", write="UPDATE", when=STEP))
+    left = await rollouts.events(rollout_id)
+    await scene.taken_over("rollout", rollout_id, 3)
+
+    assert left == ["started", "rolling_back"]
+    assert await rollouts.events(rollout_id) == [*left, "stepped_back"]
+    assert await rollouts.shares() == {"2.0.0": 25, "1.0.0": 75}
 
 
 @pytest.mark.parametrize("stop", SUCCESS)
