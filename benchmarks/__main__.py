@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from benchmarks import (
     analyses,
+    client,
     decision_quality,
     detection,
     disk,
@@ -30,6 +31,7 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Result | Table]]] = {
     "replicas": replicas.measure,
     "detection": detection.measure,
     "disk": disk.measure,
+    "client": client.measure,
     "startup": startup.measure,
     "decisions": decision_quality.measure,
     "releases": release_quality.measure,

@@ -61,6 +61,9 @@ class AsyncTurnout(Face):
         default: str | None = None,
     ) -> Choice:
         """Choose the version that answers a unit: see `Turnout.select_version`."""
+        route = self._routes.get(model)
+        if route is not None:
+            return route.choose(unit, attributes)
         return await self._core.select_awaited(model, unit, attributes, default)
 
     async def on_rollback(

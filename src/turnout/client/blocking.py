@@ -61,6 +61,9 @@ class Turnout(Face):
         route is used. `default` is the version to take as long as no route is known at all;
         without one, this raises why: NotFound, Unavailable (nothing serves yet) or Unreachable.
         """
+        route = self._routes.get(model)
+        if route is not None:
+            return route.choose(unit, attributes)
         return self._core.select(model, unit, attributes, default)
 
     def on_rollback(

@@ -36,6 +36,7 @@ class Face:
             ),
             buffer_rows=buffer_rows,
         )
+        self._routes = self._core.routes  # looked at first, so that a choice is one call
 
     def record_prediction(
         self,
