@@ -91,6 +91,22 @@ async def test_a_candidate_under_way_is_rolled_back_with_its_rollout(watchman: W
     assert len(await watchman.alerts()) == 1
 
 
+async def test_a_candidate_on_its_way_off_the_road_keeps_the_time_it_has(watchman: Watchman):
+    await watchman.release("1.0.0")
+    await watchman.post(f"models/{MODEL}/versions", {"version": "2.0.0"})
+    stages = [{"weight": 40, "bake": "1h", "guardrails": []}, {"weight": 100, "bake": "1h"}]
+    plan = {"candidate": "2.0.0", "stages": stages, "rollback_over": "1h"}
+    started = await watchman.post(f"models/{MODEL}/rollouts", plan)
+    await watchman.watch({"standard": {}})
+    await watchman.traffic("2.0.0", **(GOOD | {"errors": 40, "latency_ms": 450}))
+    await watchman.beat(5)
+
+    rollout = await watchman.get(f"rollouts/{started['id']}")
+    kinds = [alert["kind"] for alert in await watchman.alerts()]
+    assert (rollout["phase"], rollout["weight"]) == ("rolling_back", 30)
+    assert sorted(kinds) == ["rollback", "threshold", "threshold"]
+
+
 async def test_a_baseline_under_way_is_left_to_a_person(watchman: Watchman):
     await watchman.release("1.0.0")
     await watchman.post(f"models/{MODEL}/versions", {"version": "2.0.0"})

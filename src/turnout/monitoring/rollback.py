@@ -13,6 +13,7 @@ from turnout.rollouts.commands import order
 from turnout.rollouts.commands.restore import NoProvenVersion, restore
 from turnout.rollouts.commands.start import lock
 from turnout.rollouts.domain.orders import Order, Restoration
+from turnout.rollouts.domain.phases import Phase
 
 WORKER: Final = "worker"
 
@@ -31,11 +32,17 @@ async def roll_back(
     session: AsyncSession, model: str, version_id: int, *, reason: str, now: datetime
 ) -> None:
     """Take the version off the road: the rollout of which it is the candidate is rolled back, or
-    the last other version that proved itself answers instead. Refused where neither can be."""
+    the last other version that proved itself answers instead. Refused where neither can be.
+
+    One that is on its way off the road keeps the time that its plan takes for that: what breaks a
+    threshold there is mostly what began it.
+    """
     found = await registry.model(session, model)
     await lock(session, found)
     live = await rollouts.live(session, found.id)
     if live is not None and live.candidate_id == version_id:
+        if live.progress.phase is Phase.ROLLING_BACK:
+            return
         await order.roll_back(session, live.id, Order(reason=reason), actor=WORKER, now=now)
         return
     if live is not None:
