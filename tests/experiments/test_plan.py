@@ -154,9 +154,9 @@ def test_the_good_direction_of_a_known_metric_need_not_be_said(metric: str, dire
             id="the goal again as a secondary metric",
         ),
         pytest.param(
-            {"strategy": "round_robin"},
-            "spreads units 'sticky' (a unit keeps its variant) or 'random'",
-            id="round robin",
+            {"strategy": "canary"},
+            "spreads units 'sticky' (a unit keeps its variant), 'random' (each",
+            id="a ramp",
         ),
         pytest.param(
             {

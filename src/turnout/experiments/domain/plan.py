@@ -16,7 +16,7 @@ from turnout.registry.domain.fields import Label, Prose, Summary, VersionName
 from turnout.stats.goal import GoalDesign
 from turnout.traffic.domain.split import Spread
 
-SPREADS: Final = (Spread.STICKY, Spread.RANDOM)
+SPREADS: Final = (Spread.STICKY, Spread.RANDOM, Spread.ROUND_ROBIN)
 _MOST_UNITS: Final = 10**12
 
 Units = Annotated[int, Ge(1), Le(_MOST_UNITS)]
@@ -37,7 +37,8 @@ class Plan:
     """What an experiment sets out to show, and by which rules; locked when it starts.
 
     The control gets what the treatments leave. With the strategy `sticky` a unit (a user, a
-    session) stays with its variant; with `random` each request is a unit of its own.
+    session) stays with its variant; with `random` each request is a unit of its own, and with
+    `round_robin` each takes its turn, which is fair as long as requests have no rhythm themselves.
 
     Sample sizes are in units per variant. Nothing is concluded below `min_sample_size`.
     `target_sample_size` is where the search ends, in the variant that gets the least traffic;
@@ -190,14 +191,15 @@ def _check_metrics(plan: Plan) -> None:
             )
     if plan.strategy not in SPREADS:
         raise ValueError(
-            f"an experiment spreads units 'sticky' (a unit keeps its variant) or 'random' (each"
-            f" request is a unit of its own), not '{plan.strategy}'"
+            f"an experiment spreads units 'sticky' (a unit keeps its variant), 'random' (each"
+            f" request is a unit of its own) or 'round_robin' (each in its turn), not"
+            f" '{plan.strategy}'"
         )
     for metric in (plan.goal, *plan.secondary):
         if metric.per == "unit" and not plan.by_unit:
             raise ValueError(
-                f"{metric.metric} is per unit, and with the strategy 'random' a unit meets every"
-                f" variant: use 'sticky'"
+                f"{metric.metric} is per unit, and with the strategy '{plan.strategy}' a unit meets"
+                f" every variant: use 'sticky'"
             )
 
 
