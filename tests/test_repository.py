@@ -19,6 +19,7 @@ import turnout.events.tables
 import turnout.experiments.tables
 import turnout.gates.tables
 import turnout.idempotency
+import turnout.interop.classic.tables
 import turnout.monitoring.tables
 import turnout.observations.feature_tables
 import turnout.observations.tables

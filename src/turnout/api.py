@@ -117,7 +117,7 @@ def together(routers: Iterable[APIRouter], *, prefix: str = "") -> APIRouter:
 # Their validators take a third of a second to build, when they are asked for first: the
 # applications of one process share them.
 OPERATIONS: Final = together(ROUTERS, prefix="/api/v1")
-DOOR_OPERATIONS: Final = {door: together([router]) for door, router in DOORS.items()}
+DOOR_OPERATIONS: Final = {door: together(routers) for door, routers in DOORS.items()}
 
 # The operations read their paths so, too: what one of the two could read and the other could not
 # would be let through. `int`, for one, does not take 1.0.
@@ -234,7 +234,8 @@ def create_app(
 
 
 def _tags_of_doors(settings: Settings) -> list[str]:
-    return [str(tag) for door in settings.open_doors for tag in DOORS[door].tags]
+    tags = (tag for door in settings.open_doors for router in DOORS[door] for tag in router.tags)
+    return list(dict.fromkeys(map(str, tags)))
 
 
 @asynccontextmanager

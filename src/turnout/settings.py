@@ -80,6 +80,8 @@ class Settings(BaseSettings):
 
     interop: Annotated[str, AfterValidator(check_doors)] = ",".join(Door)
 
+    classic_model: str | None = Field(default=None, min_length=1)
+
     backup_hours: float | None = Field(default=None, gt=0, le=8760)
     backup_dir: Path | None = None
     backup_retention_days: int = Field(default=90, ge=1, le=3650)

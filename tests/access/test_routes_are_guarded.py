@@ -52,7 +52,12 @@ def operations() -> Iterator[Operation]:
 
 
 OPERATIONS = sorted(operations())
-OF_DOORS = {route.path for router in DOORS.values() for route in iter_route_contexts(router.routes)}
+OF_DOORS = {
+    route.path
+    for routers in DOORS.values()
+    for router in routers
+    for route in iter_route_contexts(router.routes)
+}
 
 
 async def test_only_these_are_open(live_client: AsyncClient, admin: dict[str, str]) -> None:

@@ -13,6 +13,10 @@ def settings(interop: str) -> Settings:
     return Settings(_env_file=None, interop=interop)  # type: ignore[call-arg]
 
 
+def tags_of(door: Door) -> set[str]:
+    return {str(tag) for router in DOORS[door] for tag in router.tags}
+
+
 @pytest.mark.parametrize(
     ("text", "doors"),
     [
@@ -40,5 +44,5 @@ def test_a_closed_door_is_not_in_the_documentation(shared_engine: AsyncEngine) -
 
     described = {tag["name"] for tag in app.openapi_tags or ()}
 
-    assert {*DOORS[Door.CLASSIC].tags, *DOORS[Door.OIP].tags} <= described
-    assert described.isdisjoint(DOORS[Door.MLFLOW].tags)
+    assert tags_of(Door.CLASSIC) | tags_of(Door.OIP) <= described
+    assert described.isdisjoint(tags_of(Door.MLFLOW))

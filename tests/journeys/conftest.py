@@ -20,7 +20,7 @@ class Service:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     data_dir = tmp_path_factory.mktemp("service")
-    with listening("serve", data_dir) as (url, process):
+    with listening("serve", data_dir, TURNOUT_CLASSIC_MODEL="churn") as (url, process):
         yield Service(url, data_dir, process)
 
 

@@ -148,6 +148,17 @@ def test_the_guide_to_the_python_client(service: Service, api: Client, tmp_path:
     assert [ticket["team"] for ticket in scored] == ["billing", "reception", "support", "reception"]
 
 
+def test_the_classic_paths(service: Service, api: Client, tmp_path: Path):
+    printed = follow("docs/guides/classic-paths.md", service, tmp_path)
+    current = api.get("versioning/api/models/versions/current").json()
+
+    assert current["version"] == "3.0.0"
+    assert '"winner":"treatment","winning_version":"3.0.0"' in printed
+    assert '"statistical_significance":true' in printed
+    assert '"from_version":"2.0.0","to_version":"1.0.0"' in printed
+    assert '"consecutive_failures":3' in printed
+
+
 def test_the_guide_to_security(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """On a service of its own: the first key of the guide closes it."""
     data_dir, folder = tmp_path / "data", tmp_path / "folder"
