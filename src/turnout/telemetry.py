@@ -23,6 +23,9 @@ REQUESTS: Final = Histogram(
     ["http_request_method", "http_route", "http_response_status_code"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+WAITED: Final = "turnout.waited"
+"""Where a route says in the scope for how many seconds it waited because it was asked to."""
+
 RECORDINGS_SHED: Final = Counter(
     "turnout_recordings_shed_total",
     "Predictions not recorded because the buffer was full",
@@ -135,4 +138,5 @@ class RequestTelemetry:
         finally:
             request_id.reset(token)
             route = getattr(scope.get("route"), "path", "unmatched")
-            REQUESTS.labels(scope["method"], route, status).observe(time.perf_counter() - start)
+            taken = time.perf_counter() - start - scope.get(WAITED, 0.0)
+            REQUESTS.labels(scope["method"], route, status).observe(taken)

@@ -12,6 +12,7 @@ from tests.gateway import stage
 from tests.gateway.stage import MODEL
 from turnout.gateway.snapshot import SnapshotKeeper
 from turnout.settings import Settings
+from turnout.telemetry import REQUESTS
 
 EVEN = ({"version": "1.0.0", "weight": 50}, {"version": "2.0.0", "weight": 50})
 PINNED = {"pins": [{"unit": "tester-1", "version": "3.0.0"}]}
@@ -98,9 +99,12 @@ async def test_who_waits_is_told_of_a_change_when_it_happens(client: AsyncClient
 async def test_who_waits_in_vain_is_told_when_time_is_up(client: AsyncClient):
     tag = (await client.get(f"models/{MODEL}/route")).headers["etag"]
 
-    told = await client.get(f"models/{MODEL}/route?wait=0.05", headers={"If-None-Match": tag})
+    labels = ("GET", "/api/v1/models/{model}/route", 304)
+    before = REQUESTS.labels(*labels)._sum.get()
+    told = await client.get(f"models/{MODEL}/route?wait=1", headers={"If-None-Match": tag})
 
     assert told.status_code == 304
+    assert REQUESTS.labels(*labels)._sum.get() - before < 1  # what was asked for is no slowness
 
 
 async def test_who_waits_does_not_hold_up_the_end(

@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, Self
 from turnout.client import calls
 from turnout.client.errors import Unsent
 from turnout.client.exchange import Answer, Call
-from turnout.client.face import Face
+from turnout.client.face import Face, signed
 from turnout.client.listening import ALERTS, ROLLBACKS
 from turnout.client.routing import Attributes, Choice
 from turnout.client.stream import Event
@@ -30,7 +30,7 @@ def _awaited(
         engine = client._core.engine  # noqa: SLF001  (a method of it)
         return await asyncio.wrap_future(engine.submit(engine.perform(build(*args, **kwargs))))
 
-    return method
+    return signed(method, build)
 
 
 class AsyncTurnout(Face):

@@ -7,7 +7,7 @@ from typing import Concatenate, ParamSpec, Self
 from turnout.client import calls
 from turnout.client.errors import Unsent
 from turnout.client.exchange import Answer, Call
-from turnout.client.face import Face
+from turnout.client.face import Face, signed
 from turnout.client.listening import ALERTS, ROLLBACKS, Handle
 from turnout.client.routing import Attributes, Choice
 
@@ -24,7 +24,7 @@ def _waiting(
         engine = client._core.engine  # noqa: SLF001  (a method of it)
         return engine.submit(engine.perform(build(*args, **kwargs))).result()
 
-    return method
+    return signed(method, build)
 
 
 class Turnout(Face):

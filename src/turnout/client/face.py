@@ -1,9 +1,10 @@
 """What blocking and awaiting clients have in common: whatever never waits."""
 
+import inspect
 import os
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Any, overload
+from typing import Any, TypeVar, get_args, overload
 
 from turnout.client.core import Core, made_now
 from turnout.client.engine import Address
@@ -11,7 +12,21 @@ from turnout.client.experiment import Experiment, Load, Model
 from turnout.client.recording import Feedback, Label, Prediction, Recordings
 from turnout.client.routing import Choice
 
+Method = TypeVar("Method", bound=Callable[..., object])
+
 HERE = "http://127.0.0.1:8000"
+
+
+def signed(method: Method, build: Callable[..., object]) -> Method:
+    """Have `help` show the method of an operation as it is called, and not the request it makes."""
+    made = inspect.signature(build)
+    (answer,) = get_args(made.return_annotation)
+    client = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    signature = made.replace(
+        parameters=[client, *made.parameters.values()], return_annotation=answer
+    )
+    vars(method)["__signature__"] = signature
+    return method
 
 
 class Face:

@@ -60,6 +60,8 @@ class Follower:
         except Exception as error:  # noqa: BLE001  (whatever it is, the known route is used)
             log.error("the route of %s cannot be followed", self._model, exc_info=error)
             return self._failed(Unreachable(str(error)))
+        if reply.status in {200, 304} and self._retry != PACE and self._route:
+            log.info("the route of %s is followed again", self._model)
         if reply.status == 200:
             self._take(reply)
             return PACE
