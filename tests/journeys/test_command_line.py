@@ -135,10 +135,32 @@ def test_the_stages_to_come_are_changed_by_a_file(service: Service, tmp_path: Pa
     assert run(service, "rollout", "replanned", "abort")[0] == 0
 
 
+def test_a_rollout_is_started_by_a_plan(service: Service, tmp_path: Path):
+    rollout = under_way(service, "started")
+    begin = ("rollout", "started", "start", "2.0.0")
+    status, said = run(service, *begin)
+    assert (status, "has a rollout under way" in said) == (1, True)
+    plan = tmp_path / "plan.json"
+    plan.write_text('{"stages": [{"weight": 7, "bake": "1h"}], "on_conflict": "supersede"}')
+    status, said = run(service, *begin, "--plan", str(plan), "--reason", "with another plan")
+    assert (status, "running, stage 0 (1 of 2), 7 % candidate (with another" in said) == (0, True)
+    assert "aborted" in run(service, "rollout", rollout, "show")[1]
+    for wrong, told in {
+        "[]": "is not a plan",
+        "half": "is not JSON",
+        '{"weight": 1}': "weight",
+    }.items():
+        plan.write_text(wrong)
+        status, said = run(service, *begin, "--plan", str(plan))
+        assert (status, told in said) == (1, True), said
+    assert run(service, "rollout", "started", "abort")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("versions", "absent"), "absent"),
+        (("rollout", "absent", "start", "1.0.0"), "absent"),
         (("rollout", "absent", "show"), "absent"),
         (("rollout", "01a1f9f5-a701-761f-9ab8-77813ae08bc7", "abort"), "01a1f9f5"),
         (("rollouts", "--phase", "flying"), "phase"),

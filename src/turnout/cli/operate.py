@@ -21,7 +21,7 @@ OverrideFreeze = Annotated[bool, typer.Option(help="Also in a freeze window; nee
 WATCH_SECONDS = 1.0
 
 rollout = typer.Typer(
-    help="One rollout, by its id or by its model's name: watch it, or act on it.",
+    help="One rollout, by its id or by its model's name: start it, watch it, or act on it.",
     no_args_is_help=True,
 )
 
@@ -87,8 +87,35 @@ def chosen(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="ROLLOUT", help="Its id, or a model's name.")],
 ) -> None:
-    """One rollout, by its id or by its model's name: watch it, or act on it."""
+    """One rollout, by its id or by its model's name: start it, watch it, or act on it."""
     context.obj = name
+
+
+@rollout.command()
+def start(
+    context: typer.Context,
+    candidate: Annotated[str, typer.Argument(help="The version that is to take the traffic.")],
+    plan: Annotated[
+        typer.FileText | None,
+        typer.Option(help="A file with a JSON plan: stages, guardrails and so on. - reads stdin."),
+    ] = None,
+    reason: Reason = None,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Start a rollout of a version of this model: by the plan, or as a canary by tenths."""
+    body: dict[str, Any] = {"candidate": candidate}
+    if plan is not None:
+        stated = _json(plan)
+        if not isinstance(stated, dict):
+            raise fail(
+                f'{plan.name} is not a plan: write an object, such as {{"strategy": "canary"}}'
+            )
+        body = stated | body
+    if reason is not None:
+        body["reason"] = reason
+    with connected(url) as client:
+        view = call(client, "POST", f"models/{context.obj}/rollouts", json=body)
+        render.out.print(render.line(view))
 
 
 @rollout.command()
@@ -209,15 +236,18 @@ def replan(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Change the stages to come."""
-    try:
-        listed = json.load(stages)
-    except json.JSONDecodeError as error:
-        raise fail(f"{stages.name} is not JSON: {error}") from None
-    said = {"stages": listed, "reason": reason, "expected_stage": expected_stage}
+    said = {"stages": _json(stages), "reason": reason, "expected_stage": expected_stage}
     with connected(url) as client:
         identity = rollout_id(client, context.obj)
         view = call(client, "PUT", f"rollouts/{identity}/stages", json=said)
         render.out.print(render.line(view))
+
+
+def _json(file: typer.FileText) -> Any:
+    try:
+        return json.load(file)
+    except ValueError as error:
+        raise fail(f"{file.name} is not JSON: {error}") from None
 
 
 def _order(context: typer.Context, url: str, verb: str, **order: str | int | None) -> None:
