@@ -45,6 +45,19 @@ ZoneName = Annotated[
     Reading(check=check_zone, describe={"type": "string", "examples": ["Europe/Berlin"]}),
 ]
 
+# Not the `time` of JSON Schema, which has an offset.
+TimeOfDay = Annotated[
+    time,
+    Reading(
+        describe={
+            "type": "string",
+            "pattern": r"^\d\d:\d\d(:\d\d(\.\d+)?)?$",
+            "description": "A time of the day, in `zone`",
+            "examples": ["16:00"],
+        }
+    ),
+]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weekly:
@@ -59,8 +72,8 @@ class Weekly:
     }
 
     days: Annotated[tuple[Day, ...], MinLen(1), MaxLen(7)]
-    from_: time
-    to: time
+    from_: TimeOfDay
+    to: TimeOfDay
     reason: Annotated[Line, MaxLen(200)] | None = None
 
     def __post_init__(self) -> None:
