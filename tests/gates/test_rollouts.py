@@ -130,6 +130,48 @@ async def test_starting_over_http_runs_the_slow_gates_first(client: AsyncClient)
     assert [row["outcome"] for row in listed] == ["rollout"]
 
 
+async def test_whatever_leads_to_production_runs_the_slow_gates_first(client: AsyncClient) -> None:
+    for model in ("fraud-detection", "churn-predictor"):
+        for version in ("1.0.0", "2.0.0"):
+            await client.post(f"models/{model}/versions", json={"version": version})
+        await client.post(f"models/{model}/rollouts", json={"candidate": "1.0.0"})
+    begun = await client.post("models/fraud-detection/rollouts", json={"candidate": "2.0.0"})
+    aborted = f"rollouts/{begun.json()['id']}"
+    await client.post(f"{aborted}/abort")
+    plan = {
+        "key": "may-be-promoted",
+        "control": "1.0.0",
+        "treatments": [{"version": "2.0.0"}],
+        "goal": {"metric": "accuracy", "minimum_detectable_effect": 0.02},
+        "target_sample_size": 1000,
+        "promote_winner": True,
+    }
+    drafted = await client.post("models/churn-predictor/experiments", json=plan)
+    gate = {"kind": "entry_point", "name": "not-installed"}
+    await client.put("gate-policy", json={"production": {"gates": [gate]}})
+
+    async def ran(model: str) -> int:
+        listed = await client.get(f"models/{model}/versions/2.0.0/gates")
+        return len(listed.json()["items"])
+
+    again = await client.post(f"{aborted}/retry")
+    group = [
+        {"model": name, "candidate": "2.0.0"} for name in ("fraud-detection", "churn-predictor")
+    ]
+    together = await client.post("release-groups", json={"rollouts": group})
+    refused(again, 409)
+    assert "no entry point 'not-installed'" in refused(together, 409)
+    assert (await ran("fraud-detection"), await ran("churn-predictor")) == (2, 1)
+
+    started = await client.post(f"experiments/{drafted.json()['id']}/start")
+    assert started.status_code == 200, started.text
+    assert await ran("churn-predictor") == 2
+    await client.post(
+        f"experiments/{drafted.json()['id']}/conclude", json={"promote_winner": False}
+    )
+    assert await ran("churn-predictor") == 2
+
+
 async def test_going_back_asks_no_policy(driver: Driver) -> None:  # noqa: F811
     await driver.register("1.0.0", "2.0.0")
     await driver.start("1.0.0")

@@ -80,6 +80,7 @@ async def test_a_version_that_passes_moves_and_answers_its_report(client: AsyncC
                     "reason": "accuracy is 0.9, at least 0.85",
                 }
             ],
+            "ran_at": None,
         }
     ]
     listed = (await client.get(f"{VERSIONS}/1.0.0/gates")).json()

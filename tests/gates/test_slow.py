@@ -15,6 +15,8 @@ import pytest
 from aiohttp import web
 from httpx2 import ASGITransport, AsyncClient
 
+from tests.conftest import Clock
+from tests.factories import NOON
 from tests.gates.cases import facts
 from tests.gateway import model_servers, onnx_models, stage
 from tests.registry.requests import VERSIONS, refused, register
@@ -95,7 +97,7 @@ async def found_by(gate: Gate) -> Check:
     in_force = PolicyInForce(id=1, model=None, revision=1, policy=GatePolicy(production=policy))
     case = Case(to=Lifecycle.PRODUCTION, facts=facts(), in_force=in_force, policy=policy)
     async with Calls(PRIVATE) as calls:
-        (finding,) = await Runner(bench=NoBench(), calls=calls).run(case, None)
+        (finding,) = await Runner(bench=NoBench(), calls=calls).run(case, None, clock=lambda: NOON)
     (check,) = finding.checks
     return check
 
@@ -370,3 +372,26 @@ async def calling(live_client: AsyncClient) -> AsyncIterator[AsyncClient]:
     async with Calls(PRIVATE) as calls:
         app.state.gates = Runner(bench=app.state.gates.bench, calls=calls)
         yield live_client
+
+
+async def test_what_a_report_repeats_is_as_old_as_it_was(
+    installed: None, client: AsyncClient, clock: Clock
+) -> None:
+    for version in ("1.0.0", "2.0.0"):
+        await register(client, version)
+    await client.post("models/fraud-detection/rollouts", json={"candidate": "1.0.0"})
+    gate = {"kind": "entry_point", "name": "agrees"}
+    await client.put(POLICY, json={"production": {"gates": [gate]}})
+    begun = await client.post("models/fraud-detection/rollouts", json={"candidate": "2.0.0"})
+    clock.advance(timedelta(hours=1))
+    order = {"full": True, "reason": "now"}
+    await client.post(f"rollouts/{begun.json()['id']}/promote", json=order)
+    over = await client.post(f"rollouts/{begun.json()['id']}/skip", json={"reason": "now"})
+
+    assert over.json()["phase"] == "succeeded", over.text
+    last, first = (await client.get(f"{VERSIONS}/2.0.0/gates")).json()["items"]
+    assert (first["outcome"], last["outcome"]) == ("rollout", "moved")
+    assert first["at"] == "2026-03-02T12:00:00Z"
+    assert last["at"] == "2026-03-02T13:00:00Z"
+    assert last["findings"] == first["findings"]
+    assert last["findings"][0]["ran_at"] == first["at"]

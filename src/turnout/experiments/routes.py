@@ -1,15 +1,23 @@
 from typing import Annotated, Final
-from uuid import UUID
 
 from fastapi import Body, Path, Query
 
 from turnout import http
 from turnout.errors import Unprocessable
 from turnout.experiments import examples, queries
+from turnout.experiments.clearing import (
+    AS_PLANNED,
+    NOTHING_SAID,
+    ConcludeBody,
+    ConclusionCleared,
+    Identified,
+    StartBody,
+    StartCleared,
+)
 from turnout.experiments.commands import order
 from turnout.experiments.commands.create import KeyTaken, NotDeletable, create, delete_draft
 from turnout.experiments.commands.start import ExperimentUnderWay, start
-from turnout.experiments.domain.machine import ConcludeOrder, Order, VerbRefused
+from turnout.experiments.domain.machine import Order, VerbRefused
 from turnout.experiments.domain.plan import Plan
 from turnout.experiments.domain.segments import compare_segments
 from turnout.experiments.domain.state import Status
@@ -36,10 +44,7 @@ from turnout.traffic.domain.split import SplitOwned
 router = http.router("experiments")
 
 Named = Annotated[str, Path(examples=["fraud-detection"])]
-Identified = Annotated[UUID, Path(description="The experiment's `id`")]
 LARGEST_NUMBER: Final = 2**31 - 1
-NOTHING_SAID: Final = Order()
-AS_PLANNED: Final = ConcludeOrder()
 
 
 @router.post(
@@ -126,10 +131,12 @@ async def delete_experiment(
 )
 async def start_experiment(
     experiment_id: Identified,
+    cleared: StartCleared,
     session: Session,
+    *,
     actor: Actor,
     now: Now,
-    body: Annotated[Order, Body(openapi_examples=examples.START)] = NOTHING_SAID,
+    body: StartBody = NOTHING_SAID,
 ) -> ExperimentView:
     """Locks the plan and splits the model's traffic by it; from here on the worker watches.
 
@@ -139,7 +146,8 @@ async def start_experiment(
 
     Refused while a rollout or another experiment decides where the model's traffic goes, and,
     with the figures, when the plan leaves the sample size open and there is nothing to work it
-    out from, or the model's traffic cannot reach it within `max_duration`.
+    out from, or the model's traffic cannot reach it within `max_duration`. Where the plan says
+    `promote_winner`, slow gates before production are run first, and found for the day it ends.
     """
     found = await start(session, experiment_id, body, actor=actor, now=now)
     return await experiment_view(session, found, now)
@@ -210,16 +218,19 @@ async def stop_experiment(
 )
 async def conclude_experiment(
     experiment_id: Identified,
+    cleared: ConclusionCleared,
     session: Session,
+    *,
     actor: Actor,
     now: Now,
-    body: Annotated[ConcludeOrder, Body(openapi_examples=examples.CONCLUSION)] = AS_PLANNED,
+    body: ConcludeBody = AS_PLANNED,
 ) -> ExperimentView:
     """Looks once more and ends with what that says; while nothing is clear, the control stays. A
     treatment that has won by then is the winner, though another might yet have proved better.
 
     With `promote_winner` (or where the plan says so) the winner goes into production and gets all
-    traffic; otherwise the control does. Asking for it is refused where there is no winner.
+    traffic, once its gate policy lets it in: slow gates are run first, unless they have passed
+    just now. Otherwise the control does. Asking for it is refused where there is no winner.
     """
     found = await order.conclude(session, experiment_id, body, actor=actor, now=now)
     return await experiment_view(session, found, now)

@@ -59,7 +59,7 @@ async def ask(
         case = await _case(session, request)
     if case is None and request.dry_run:
         raise NoGates(request.version.model, request.to)
-    ran = await runner.run(case, request.inputs) if case else ()
+    ran = await runner.run(case, request.inputs, clock=clock) if case else ()
     async with transaction(sessions) as session:
         return await _settle(session, request, case, ran, now=clock())
 
@@ -125,10 +125,10 @@ async def clear(sessions: Sessions, runner: Runner, request: Request, *, clock: 
     if case is None or not slow_gates(case.policy):
         return
     now = clock()
-    passed = [one.finding.gate for one in known if one.finding.passed and now - one.at < RECENT]
+    passed = [one.gate for one in known if one.passed and one.ran_since(now - RECENT)]
     if all(gate in passed for gate in slow_gates(case.policy)):
         return
-    ran = await runner.run(case, request.inputs)
+    ran = await runner.run(case, request.inputs, clock=clock)
     async with transaction(sessions) as session:
         await locked_version(session, request.version.id)
         report = judge(case.policy, case.facts, ran)
@@ -235,8 +235,7 @@ async def _case(session: AsyncSession, request: Request) -> Case | None:
 
 
 async def _judged(session: AsyncSession, case: Case) -> Report:
-    ran = [one.finding for one in await queries.ran(session, case)]
-    return judge(case.policy, case.facts, ran)
+    return judge(case.policy, case.facts, await queries.ran(session, case))
 
 
 async def _store(

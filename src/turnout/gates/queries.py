@@ -1,6 +1,5 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -28,14 +27,6 @@ class Case:
     @property
     def fingerprint(self) -> str:
         return fingerprint(self.facts.version)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
-    """What a slow gate found at the version as it is now, and when."""
-
-    finding: Finding
-    at: datetime
 
 
 async def policy_row(session: AsyncSession, model_id: int | None) -> GatePolicyRow | None:
@@ -88,7 +79,7 @@ async def case(
     return Case(to=to, facts=facts, in_force=in_force, policy=policy)
 
 
-async def ran(session: AsyncSession, case: Case) -> Sequence[Ran]:
+async def ran(session: AsyncSession, case: Case) -> Sequence[Finding]:
     """The newest finding of each slow gate at the version as it is now, if it has run."""
     slow = slow_gates(case.policy)
     if not slow:
@@ -102,12 +93,12 @@ async def ran(session: AsyncSession, case: Case) -> Sequence[Ran]:
         .order_by(GateReport.id.desc())
         .limit(20)
     )
-    found: list[Ran] = []
+    found: list[Finding] = []
     for row in (await session.scalars(query)).all():
         for finding in row.report.findings:
-            known = any(one.finding.gate == finding.gate for one in found)
-            if finding.gate in slow and not known:
-                found.append(Ran(finding=finding, at=row.at))
+            known = any(one.gate == finding.gate for one in found)
+            if finding.gate in slow and finding.ran_at is not None and not known:
+                found.append(finding)
     return found
 
 

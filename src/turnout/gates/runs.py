@@ -27,6 +27,7 @@ from turnout.gates.domain.signatures import JsonValue, sample
 from turnout.gates.domain.slow import Broken, NoAnswer, Said, Timed, Unmeasurable
 from turnout.gates.queries import Case
 from turnout.outgoing import CallFailed, Calls
+from turnout.quantities import Clock
 from turnout.registry.domain.version import VersionRecord, VersionRef
 from turnout.telemetry import first_line
 
@@ -57,7 +58,7 @@ class Runner:
     bench: Bench
     calls: Calls
 
-    async def run(self, case: Case, inputs: JsonValue) -> tuple[Finding, ...]:
+    async def run(self, case: Case, inputs: JsonValue, *, clock: Clock) -> tuple[Finding, ...]:
         """Run all slow gates of a policy: benchmarks first and alone, the others together."""
         gates = slow_gates(case.policy)
         found = {}
@@ -67,7 +68,11 @@ class Runner:
         others = [place for place in range(len(gates)) if place not in found]
         checks = await asyncio.gather(*(self._custom(gates[place], case) for place in others))
         found |= dict(zip(others, checks, strict=True))
-        return tuple(Finding(gate=gate, checks=(found[place],)) for place, gate in enumerate(gates))
+        at = clock()
+        return tuple(
+            Finding(gate=gate, checks=(found[place],), ran_at=at)
+            for place, gate in enumerate(gates)
+        )
 
     async def _latency(self, gate: LatencyGate, version: VersionRecord, given: JsonValue) -> Check:
         chosen = _sample(gate, version, given)

@@ -1,26 +1,28 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Body, Depends, Path, Query
+from fastapi import Query
 
 from turnout import http
 from turnout.callers import Role, Scoping, needs
-from turnout.db import transaction
-from turnout.gates.dependencies import Gates
 from turnout.gates.domain.outcome import GatesNotPassed
-from turnout.gates.moves import Request, clear
-from turnout.http import Actor, Calling, Listing, Now, Paging, Resources, Session
+from turnout.http import Actor, Calling, Listing, Now, Paging, Session
 from turnout.problems import problems
 from turnout.registry import queries as registry
-from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.version import ModelNotFound, VersionNotFound
-from turnout.rollouts import examples, queries
+from turnout.rollouts import queries
+from turnout.rollouts.clearing import (
+    GroupBody,
+    GroupCleared,
+    Identified,
+    LaunchBody,
+    LaunchCleared,
+    Named,
+)
 from turnout.rollouts.commands.group import launch_group
 from turnout.rollouts.commands.refusals import Quarantined, RolloutUnderWay
 from turnout.rollouts.commands.start import start
-from turnout.rollouts.domain.group import GroupLaunch
 from turnout.rollouts.domain.phases import Phase
-from turnout.rollouts.domain.plan import Launch
 from turnout.rollouts.paging import number
 from turnout.rollouts.queries import RolloutNotFound
 from turnout.rollouts.schemas import (
@@ -36,32 +38,6 @@ from turnout.rollouts.schemas import (
 
 router = http.router("rollouts")
 
-Named = Annotated[str, Path(examples=["fraud-detection"])]
-Identified = Annotated[UUID, Path(description="The rollout's `id`")]
-
-
-LaunchBody = Annotated[Launch, Body(openapi_examples=examples.LAUNCH)]
-
-
-async def clear_launch(
-    model: Named,
-    body: LaunchBody,
-    resources: Annotated[Resources, Depends(http.resources)],
-    gates: Gates,
-    actor: Actor,
-) -> None:
-    """Have slow gates run before the transaction of the start is opened."""
-    if not body.promote:
-        return
-    async with transaction(resources.sessions) as session:
-        found = await registry.model(session, model)
-        candidate = await registry.version(session, found.id, body.candidate)
-    asked = Request(version=candidate, to=Lifecycle.PRODUCTION, actor=actor, reason=body.reason)
-    await clear(resources.sessions, gates, asked, clock=resources.clock)
-
-
-Cleared = Annotated[None, Depends(clear_launch)]
-
 
 @router.post(
     "/models/{model}/rollouts",
@@ -75,7 +51,7 @@ async def start_rollout(
     model: Named,
     body: LaunchBody,
     *,
-    cleared: Cleared,
+    cleared: LaunchCleared,
     session: Session,
     caller: Calling,
     actor: Actor,
@@ -105,13 +81,16 @@ async def start_rollout(
     "/release-groups",
     status_code=201,
     summary="Start rollouts that go together",
-    responses=problems(ModelNotFound, VersionNotFound, RolloutUnderWay, Quarantined),
+    responses=problems(
+        ModelNotFound, VersionNotFound, RolloutUnderWay, Quarantined, GatesNotPassed
+    ),
 )
 @needs(Role.OPERATOR, scoping=Scoping.OWN)
 async def start_group(
-    body: Annotated[GroupLaunch, Body(openapi_examples=examples.GROUP)],
-    session: Session,
+    body: GroupBody,
     *,
+    cleared: GroupCleared,
+    session: Session,
     caller: Calling,
     actor: Actor,
     now: Now,
@@ -121,9 +100,9 @@ async def start_group(
     They enter each stage together: one that has passed waits for the others. If one is rolled
     back or aborted, by a guardrail or by a person, all are, in the same instant. `promote`,
     `skip`, `abort` and `rollback` of any of them are for all of them; `approve`, `pause` and
-    `resume` for the one alone. The plans must have the same number of stages.
+    `resume` for the one alone. The plans must have the same number of stages. Slow gates are run
+    first, as for a single rollout.
     """
-    caller.check_models([member.model for member in body.rollouts])
     group_id, rollouts = await launch_group(
         session, body, actor=actor, now=now, confined_to=caller.models
     )

@@ -1,16 +1,17 @@
 from typing import Annotated, Final
-from uuid import UUID
 
-from fastapi import Body, Path
+from fastapi import Body
 
 from turnout import http
+from turnout.gates.domain.outcome import GatesNotPassed
 from turnout.http import Actor, Calling, Now, Session
 from turnout.problems import problems
 from turnout.rollouts import examples
+from turnout.rollouts.clearing import ONCE_MORE, Identified, RetryBody, RetryCleared
 from turnout.rollouts.commands import order
 from turnout.rollouts.commands.refusals import Quarantined, RolloutUnderWay
 from turnout.rollouts.commands.retry import NothingToRetry, retry
-from turnout.rollouts.domain.orders import Advance, Emergency, Order, Promotion, Retry
+from turnout.rollouts.domain.orders import Advance, Emergency, Order, Promotion
 from turnout.rollouts.domain.replan import PlanDoesNotFit, Replan
 from turnout.rollouts.domain.verbs import InFreezeWindow, StageMoved
 from turnout.rollouts.queries import RolloutNotFound
@@ -18,10 +19,8 @@ from turnout.rollouts.schemas import RolloutView, rollout_view
 
 router = http.router("rollouts")
 
-Identified = Annotated[UUID, Path(description="The rollout's `id`")]
 NOTHING_SAID: Final = Order()
 GO_ON: Final = Advance()
-ONCE_MORE: Final = Retry()
 NEXT_STAGE: Final = Promotion()
 
 
@@ -211,16 +210,19 @@ async def rollback_rollout(
     "/rollouts/{rollout_id}/retry",
     status_code=201,
     summary="Try again",
-    responses=problems(RolloutNotFound, NothingToRetry, RolloutUnderWay, Quarantined),
+    responses=problems(
+        RolloutNotFound, NothingToRetry, RolloutUnderWay, Quarantined, GatesNotPassed
+    ),
 )
 async def retry_rollout(
     rollout_id: Identified,
+    cleared: RetryCleared,
     session: Session,
     *,
     caller: Calling,
     actor: Actor,
     now: Now,
-    body: Annotated[Retry, Body(openapi_examples=examples.RETRY)] = ONCE_MORE,
+    body: RetryBody = ONCE_MORE,
 ) -> RolloutView:
     """Starts a new rollout of the same version by the same plan, from its first stage: nothing
     that was seen before counts again.
@@ -230,7 +232,7 @@ async def retry_rollout(
     whose `retries` is the id of the one before. What went down with its group starts again with
     its group, under a new `group`, or is refused together. A plan that takes the place of another
     rollout does so again: a key that is confined to some models must be for all of that one's
-    release group.
+    release group. Slow gates are run first, unless they have passed just now.
     """
     rollout = await retry(
         session, rollout_id, body, actor=actor, now=now, confined_to=caller.models

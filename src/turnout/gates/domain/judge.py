@@ -27,16 +27,16 @@ def slow_gates(policy: StagePolicy) -> list[SlowGate]:
 def judge(policy: StagePolicy, facts: Facts, ran: Sequence[Finding]) -> Report:
     """Report on every gate of the policy. `ran` holds what slow gates found at this version."""
     return report(
-        (Finding(gate=gate, checks=_checks(gate, facts, ran)) for gate in policy.gates),
+        (_finding(gate, facts, ran) for gate in policy.gates),
         compared_with=facts.production.version if facts.production else None,
     )
 
 
-def _checks(gate: QuickGate | SlowGate, facts: Facts, ran: Iterable[Finding]) -> tuple[Check, ...]:
+def _finding(gate: QuickGate | SlowGate, facts: Facts, ran: Iterable[Finding]) -> Finding:
     if not isinstance(gate, SlowGate):
-        return tuple(quick(gate, facts))
-    found = next((finding.checks for finding in ran if finding.gate == gate), None)
-    return found or (not_run(gate),)
+        return Finding(gate=gate, checks=tuple(quick(gate, facts)))
+    found = next((finding for finding in ran if finding.gate == gate), None)
+    return found or Finding(gate=gate, checks=(not_run(gate),))
 
 
 def not_run(gate: SlowGate) -> Check:

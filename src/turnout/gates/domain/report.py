@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from turnout.gates.domain.policy import Gate
@@ -28,14 +29,21 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A gate as the policy states it, and what was found at it."""
+    """A gate as the policy states it, and what was found at it.
+
+    `ran_at` tells when a slow gate ran: a report may go by what it found before.
+    """
 
     gate: Gate
     checks: tuple[Check, ...]
+    ran_at: datetime | None = None
 
     @property
     def passed(self) -> bool:
         return verdict(self.checks) is Result.PASS
+
+    def ran_since(self, earliest: datetime) -> bool:
+        return self.ran_at is not None and self.ran_at > earliest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

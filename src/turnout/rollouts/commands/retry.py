@@ -1,6 +1,6 @@
 """Once more, from the first stage."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -44,14 +44,8 @@ async def retry(
     What went down with its group starts again with its group: all of it, or none.
     """
     former = await queries.rollout(session, rollout_id)
-    members = [former]
-    group_id = None
-    if former.group_id is not None:
-        members = [*await queries.members(session, former.group_id)]
-        group_id = UUID(uuid7(now))
-    for member in members:
-        if member.progress.phase not in RETRYABLE:
-            raise NothingToRetry(member)
+    members = await again(session, former)
+    group_id = None if former.group_id is None else UUID(uuid7(now))
     candidates = await registry.versions_by_id(session, [member.candidate_id for member in members])
     await lock_all(session, {candidate.model for candidate in candidates.values()})
     started = {}
@@ -68,6 +62,17 @@ async def retry(
             group_id=group_id,
         )
     return started[former.id]
+
+
+async def again(session: AsyncSession, former: Rollout) -> Sequence[Rollout]:
+    """Find all that starts again when one rollout does."""
+    members: Sequence[Rollout] = [former]
+    if former.group_id is not None:
+        members = await queries.members(session, former.group_id)
+    for member in members:
+        if member.progress.phase not in RETRYABLE:
+            raise NothingToRetry(member)
+    return members
 
 
 def _launch(plan: Plan, candidate: str, wish: Retry) -> Launch:
