@@ -195,7 +195,6 @@ def create_app(
     calls = Calls(settings)
     running = Gateway(settings=settings, engine=engine, sessions=sessions, clock=clock)
     feed = Feed(engine)
-
     gate = Gatekeeper(
         settings=settings,
         engine=engine,

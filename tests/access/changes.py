@@ -26,6 +26,7 @@ class Operation:
     name: str
     method: str
     path: str
+    takes_json: bool
     body: Mapping[str, Any]
     examples: Mapping[str, Any]
     query: frozenset[str]
@@ -48,6 +49,7 @@ def described(document: Mapping[str, Any]) -> Iterator[Operation]:
                     name=said["operationId"],
                     method=method,
                     path=path,
+                    takes_json=bool(schema),
                     body=schema.get("properties", {}),
                     examples=content.get("examples", {}),
                     query=frozenset(one["name"] for one in said.get("parameters", ())),
@@ -119,10 +121,10 @@ async def carried_out(
     reason = {"reason": kept["reason"]}
     by_query = "reason" in operation.query
     sent: dict[str, Any] = {}
-    if operation.body:
+    if operation.takes_json:
         sent["json"] = body if by_query else body | reason
-    elif operation.name == "upload_artifact":
-        sent["content"] = b"weights"
+    if "file" in change:
+        sent["content"] = change["file"]
     return await client.request(
         operation.method,
         f"http://test{path}",

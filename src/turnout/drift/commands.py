@@ -33,23 +33,30 @@ async def set_baseline(
     origin: Origin,
     actor: str,
     now: datetime,
+    reason: str | None,
 ) -> BaselineRow:
     """Hold a version against this from now on; what was counted on former bins is forgotten."""
-    row = await _row(session, version, actor=actor, now=now)
+    row, before = await _row(session, version, actor=actor, now=now)
     row.baseline, row.origin, row.awaited = baseline, origin, None
-    await _settle(session, version, row, actor=actor, now=now)
+    await _settle(session, version, row, before, actor=actor, now=now, reason=reason)
     return row
 
 
 async def take_baseline(
-    session: AsyncSession, version: VersionRef, wish: Taken, *, actor: str, now: datetime
+    session: AsyncSession,
+    version: VersionRef,
+    wish: Taken,
+    *,
+    actor: str,
+    now: datetime,
+    reason: str | None,
 ) -> BaselineRow:
     """Hold a version against its own traffic, once there is as much of it as is asked for."""
-    row = await _row(session, version, actor=actor, now=now)
+    row, before = await _row(session, version, actor=actor, now=now)
     row.baseline, row.origin, row.awaited = None, Origin.TRAFFIC, wish.predictions
     await session.flush()
     await _collect(session, version, row, now=now)
-    await _settle(session, version, row, actor=actor, now=now)
+    await _settle(session, version, row, before, actor=actor, now=now, reason=reason)
     return row
 
 
@@ -71,25 +78,35 @@ async def _collect_awaited(session: AsyncSession, version_id: int, *, now: datet
     version = (await registry.versions_by_id(session, [version_id])).get(version_id)
     if row is None or version is None:
         return
+    before = _noted(row)
     await _collect(session, version, row, now=now)
     if row.baseline is not None:
-        await _settle(session, version, row, actor=WORKER, now=now)
+        await _settle(session, version, row, before, actor=WORKER, now=now, reason=None)
 
 
 async def _row(
     session: AsyncSession, version: VersionRef, *, actor: str, now: datetime
-) -> BaselineRow:
+) -> tuple[BaselineRow, Mapping[str, Any] | None]:
+    """The row to write to, and what is noted of how it was."""
     await locked_version(session, version.id)
     row = await session.get(BaselineRow, version.id, populate_existing=True)
+    before = _noted(row) if row else None
     if row is None:
         row = BaselineRow(version_id=version.id, model_id=version.model_id)
         session.add(row)
     row.set_at, row.set_by = now, actor
-    return row
+    return row, before
 
 
 async def _settle(
-    session: AsyncSession, version: VersionRef, row: BaselineRow, *, actor: str, now: datetime
+    session: AsyncSession,
+    version: VersionRef,
+    row: BaselineRow,
+    before: Mapping[str, Any] | None,
+    *,
+    actor: str,
+    now: datetime,
+    reason: str | None,
 ) -> None:
     cuts = row.baseline.cuts if row.baseline else []
     await follow_features(session, version.model_id, version.id, cuts)
@@ -98,7 +115,9 @@ async def _settle(
         actor=actor,
         action="baseline.set",
         subject=f"models/{version.model}/versions/{version.version}/baseline",
+        before=before,
         after=_noted(row),
+        reason=reason,
         now=now,
     )
     await session.flush()

@@ -22,7 +22,7 @@ from turnout.drift.domain.baseline import (
 )
 from turnout.drift.schemas import BaselineBody, BaselineView, FromTraffic, baseline_view
 from turnout.drift.training import TrainingData
-from turnout.http import Actor, Now, Resources, Session
+from turnout.http import Actor, Now, Reason, Resources, Session
 from turnout.problems import problems
 from turnout.quantities import Line
 from turnout.registry import queries as registry
@@ -67,6 +67,7 @@ async def set_baseline(
     session: Session,
     actor: Actor,
     now: Now,
+    reason: Reason = None,
 ) -> BaselineView:
     """The distributions of the training data, so that drift can be told from them: of each feature
     that predictions are reported with, and of the answers (`prediction`: classes, or a score).
@@ -83,10 +84,12 @@ async def set_baseline(
     """
     found = await registry.version(session, (await registry.model(session, model)).id, version)
     if isinstance(body, FromTraffic):
-        row = await commands.take_baseline(session, found, body, actor=actor, now=now)
+        row = await commands.take_baseline(
+            session, found, body, actor=actor, now=now, reason=reason
+        )
     else:
         row = await commands.set_baseline(
-            session, found, body.baseline(), origin=body.origin, actor=actor, now=now
+            session, found, body.baseline(), origin=body.origin, actor=actor, now=now, reason=reason
         )
     return baseline_view(found, row)
 
@@ -120,6 +123,7 @@ async def upload_training_data(
     accuracy: Share | None = None,
     error_rate: Share | None = None,
     latency_p99: Annotated[float | None, Query(ge=0, description="Milliseconds")] = None,
+    reason: Reason = None,
 ) -> BaselineView:
     """Takes training data as CSV, as it is: `curl -T training.csv -H 'Content-Type: text/csv' …`.
     The first line names the columns; each is a feature, but for the one named as `prediction`.
@@ -144,7 +148,7 @@ async def upload_training_data(
     )
     async with transaction(resources.sessions) as session:
         row = await commands.set_baseline(
-            session, found, baseline, origin=Origin.ROWS, actor=actor, now=now
+            session, found, baseline, origin=Origin.ROWS, actor=actor, now=now, reason=reason
         )
     return baseline_view(found, row)
 
