@@ -52,6 +52,15 @@ def test_what_is_told_is_never_further_off_than_the_answers_allow(
     assert abs(told - true) <= reading.within + timedelta(milliseconds=1)
 
 
+@pytest.mark.parametrize(
+    ("off", "jump"), [(HOUR, HOUR), (-HOUR, -HOUR), (0.015 * SECOND, timedelta())]
+)
+def test_a_jump_is_more_than_what_two_answers_leave_open(off: timedelta, jump: timedelta) -> None:
+    newer = Reading(moment=NOON + 10 * SECOND + off, at=110, within=0.01 * SECOND)
+
+    assert EARLIER.jump(newer) == jump
+
+
 async def test_it_tells_the_databases_time_whatever_the_own_clock_says(
     engine: AsyncEngine, clock: Clock
 ) -> None:

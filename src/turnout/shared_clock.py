@@ -24,6 +24,7 @@ from turnout.telemetry import log
 
 ASKED_EVERY: Final = timedelta(seconds=1)
 ANSWER_WITHIN: Final = timedelta(seconds=5)
+NOTABLE: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +42,12 @@ class Reading:
     def followed_by(self, newer: "Reading") -> "Reading":
         """The newer one where it contradicts this one, or is more exact. Else this one: time would
         go to and fro with every answer."""
-        off = abs(self.told(newer.at) - newer.moment)
-        agrees = off <= self.within + newer.within
-        return self if agrees and self.within <= newer.within else newer
+        return newer if self.jump(newer) or newer.within < self.within else self
+
+    def jump(self, newer: "Reading") -> timedelta:
+        """How far the newer one is ahead of this one, beyond what both leave open."""
+        ahead = newer.moment - self.told(newer.at)
+        return ahead if abs(ahead) > self.within + newer.within else timedelta()
 
 
 class SharedClock:
@@ -84,7 +88,13 @@ class SharedClock:
         except (SQLAlchemyError, *LOST_CONNECTION) as error:
             log.debug("the database's clock cannot be read", error=repr(error))
             return
-        self._reading = newer if self._reading is None else self._reading.followed_by(newer)
+        before = self._reading
+        if before is not None and abs(jump := before.jump(newer)) > NOTABLE:
+            log.warning(
+                "the time has jumped: the database's clock was set, or this machine stood still",
+                seconds=round(jump.total_seconds(), 3),
+            )
+        self._reading = newer if before is None else before.followed_by(newer)
 
     async def _read(self) -> Reading:
         async with self._engine.connect() as connection:
