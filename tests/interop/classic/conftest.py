@@ -7,7 +7,9 @@ from httpx2 import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.conftest import Clock
+from turnout.db import Sessions
 from turnout.observations import commands
+from turnout.rollouts.commands.tick import tick
 
 Fed = Callable[..., Awaitable[None]]
 
@@ -25,12 +27,22 @@ async def classic(client: AsyncClient) -> AsyncClient:
 
 @pytest.fixture
 def feed(classic: AsyncClient, session: AsyncSession, clock: Clock) -> Fed:
-    """Has each version of the split in force answer so often, `right` of 10 answers being right:
-    what as much feedback by variant would record, in one request."""
+    """Has versions of the split in force answer, `right` of 10 answers being right: what as much
+    feedback by variant would record, in one request. The first version answers so many `times` as
+    often as the second; `after` so many minutes."""
 
-    async def feed(right: Mapping[str, int], *, answers: int) -> None:
+    async def feed(
+        right: Mapping[str, int], *, answers: int, times: int = 1, after: int = 0
+    ) -> None:
+        clock.advance(timedelta(minutes=after))
         split = (await classic.get("http://test/api/v1/models/churn/split")).json()
-        ids = {version: [f"{version}-{n}" for n in range(answers)] for version in right}
+        control, _ = right
+        ids = {
+            version: [
+                f"{version}-{n}" for n in range(answers * (times if version == control else 1))
+            ]
+            for version in right
+        }
         batch = {
             "predictions": [
                 {
@@ -49,7 +61,7 @@ def feed(classic: AsyncClient, session: AsyncSession, clock: Clock) -> Fed:
             ],
         }
         sent = await classic.post("http://test/api/v1/models/churn/observations", json=batch)
-        assert sent.json()["accepted"] == 2 * answers * len(right), sent.text
+        assert sent.json()["accepted"] == 2 * answers * (times + 1), sent.text
         await count(session, clock)
 
     return feed
@@ -75,3 +87,17 @@ def running(classic: AsyncClient) -> Callable[..., Awaitable[dict[str, Any]]]:
         return view
 
     return start
+
+
+@pytest.fixture
+def looked_at(
+    classic: AsyncClient, joined: Sessions, clock: Clock
+) -> Callable[[], Awaitable[dict[str, Any]]]:
+    """Where the test `ramp` stands once the worker has looked at it."""
+
+    async def look() -> dict[str, Any]:
+        await tick(joined, clock=clock, interval=timedelta(seconds=1))
+        view: dict[str, Any] = (await classic.get("ab-tests/ramp")).json()
+        return view
+
+    return look

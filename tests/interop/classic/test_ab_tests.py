@@ -134,6 +134,28 @@ async def test_a_canary_is_a_rollout_that_grows(classic: AsyncClient, running: S
     assert rollout["phase"] == "succeeded"
 
 
+@pytest.mark.parametrize(
+    ("right", "stands"),
+    [
+        pytest.param({"1.0.0": 8, "2.0.0": 8}, ("running", 0.2), id="as good"),
+        pytest.param({"1.0.0": 9, "2.0.0": 4}, ("stopped", 0.0), id="worse"),
+    ],
+)
+async def test_a_canary_grows_while_its_answers_are_right(
+    running: Started,
+    feed: Fed,
+    looked_at: Callable[[], Awaitable[dict[str, Any]]],
+    right: dict[str, int],
+    stands: tuple[str, float],
+):
+    await running(test_id="ramp", strategy="CANARY")
+    await feed(right, answers=200, times=9, after=10)
+
+    shown = await looked_at()
+
+    assert (shown["status"], shown["variants"][1]["traffic"]) == stands
+
+
 async def test_a_canary_without_a_winner_leaves_the_control(classic: AsyncClient, running: Started):
     started = await running(test_id="ramp", strategy="CANARY")
 

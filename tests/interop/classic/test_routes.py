@@ -43,6 +43,13 @@ async def test_the_setting_says_which_model_is_meant(client: AsyncClient, named:
     assert response.json()["model"] == named
 
 
+async def test_a_quick_start_beside_it_does_not_make_a_model_unclear(classic: AsyncClient):
+    tried = await classic.post("http://test/models", json={"name": "sentiment", "version": "v1"})
+    assert tried.status_code == 201
+
+    assert (await classic.get("models/versions")).json()["model"] == "churn"
+
+
 async def test_versions_are_listed_with_the_current_one(classic: AsyncClient):
     listed = (await classic.get("models/versions")).json()
     current = (await classic.get("models/versions/current")).json()

@@ -10,15 +10,13 @@ from turnout.experiments.commands.create import KeyTaken
 from turnout.experiments.commands.start import ExperimentUnderWay
 from turnout.http import Actor, Now, Session
 from turnout.interop.classic import commands, examples, queries
-from turnout.interop.classic.dependencies import PREFIX, TAG, Meant, Retention
+from turnout.interop.classic.dependencies import PREFIX, TAG, UNMEANT, Meant, Retention
 from turnout.interop.classic.domain import (
     ABTest,
     AbTestEnded,
     AbTestExists,
     AbTestNotFound,
     AbTestNotRunning,
-    NoModelYet,
-    SeveralModels,
 )
 from turnout.interop.classic.schemas import (
     ABTests,
@@ -43,7 +41,7 @@ AS_IT_IS = ConclusionBody()
     f"{PREFIX}/ab-tests",
     status_code=201,
     summary="Plan an A/B test",
-    responses=problems(NoModelYet, SeveralModels, VersionNotFound, AbTestExists, KeyTaken),
+    responses=problems(*UNMEANT, VersionNotFound, AbTestExists, KeyTaken),
 )
 @needs(Role.OPERATOR, scoping=Scoping.OWN)
 async def create_ab_test(
@@ -55,16 +53,15 @@ async def create_ab_test(
 ) -> ABTestView:
     """Compares two versions by how often they are right. No traffic moves before it is started.
 
-    `RANDOM`, `ROUND_ROBIN` and `STICKY` are experiments; a `CANARY` is a rollout, at 10 % first and
-    10 points more every ten minutes, which is rolled back as soon as it does harm.
+    `RANDOM`, `ROUND_ROBIN` and `STICKY` are experiments. A `CANARY` is a rollout: 10 % at first, 10
+    points more a phase. A phase lasts ten minutes, and until a hundred of the treatment's answers
+    have feedback; it is rolled back as soon as it does harm.
     """
     test_id = await commands.create_test(session, model, body, actor=actor, now=now)
     return ab_test_view(await queries.conduct(session, model, test_id))
 
 
-@router.get(
-    f"{PREFIX}/ab-tests", summary="All A/B tests", responses=problems(NoModelYet, SeveralModels)
-)
+@router.get(f"{PREFIX}/ab-tests", summary="All A/B tests", responses=problems(*UNMEANT))
 @needs(Role.VIEWER, scoping=Scoping.OWN)
 async def list_ab_tests(session: Session, model: Meant) -> ABTests:
     """Those made at these paths, the newest first, each with what it has shown."""
@@ -74,7 +71,7 @@ async def list_ab_tests(session: Session, model: Meant) -> ABTests:
 @router.get(
     f"{PREFIX}/ab-tests/{{test_id}}",
     summary="One A/B test",
-    responses=problems(AbTestNotFound, SeveralModels),
+    responses=problems(*UNMEANT, AbTestNotFound),
 )
 @needs(Role.VIEWER, scoping=Scoping.OWN)
 async def show_ab_test(test_id: Identified, session: Session, model: Meant) -> ABTestView:
@@ -85,7 +82,7 @@ async def show_ab_test(test_id: Identified, session: Session, model: Meant) -> A
 @router.post(
     f"{PREFIX}/ab-tests/{{test_id}}/start",
     summary="Start an A/B test",
-    responses=problems(AbTestNotFound, ExperimentUnderWay, SplitOwned),
+    responses=problems(*UNMEANT, AbTestNotFound, ExperimentUnderWay, SplitOwned),
 )
 @needs(Role.OPERATOR, scoping=Scoping.OWN)
 async def start_ab_test(
@@ -100,7 +97,7 @@ async def start_ab_test(
 @router.post(
     f"{PREFIX}/ab-tests/{{test_id}}/feedback",
     summary="Was an answer of a variant right?",
-    responses=problems(AbTestNotFound, AbTestNotRunning),
+    responses=problems(*UNMEANT, AbTestNotFound, AbTestNotRunning),
 )
 @needs(Role.RECORDER, scoping=Scoping.OWN)
 async def give_variant_feedback(
@@ -146,7 +143,7 @@ async def give_variant_feedback(
 @router.post(
     f"{PREFIX}/ab-tests/{{test_id}}/conclude",
     summary="Conclude an A/B test",
-    responses=problems(AbTestNotFound, AbTestEnded),
+    responses=problems(*UNMEANT, AbTestNotFound, AbTestEnded),
 )
 @needs(Role.OPERATOR, scoping=Scoping.OWN)
 async def conclude_ab_test(

@@ -7,11 +7,14 @@ from fastapi import Depends
 
 from turnout import http
 from turnout.http import Calling, Resources, Session
+from turnout.interop.classic.domain import NoModelYet, SeveralModels
 from turnout.interop.classic.queries import classic_model
 from turnout.registry.domain.version import ModelRef
 
 PREFIX: Final = "/api/v1/versioning/api"
 TAG: Final = "classic paths"
+UNMEANT: Final = (NoModelYet, SeveralModels)
+"""How every one of these paths may be refused."""
 
 
 async def meant_model(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Final, Literal
@@ -12,17 +13,30 @@ from turnout.errors import Conflict, NotFound
 from turnout.experiments.domain.plan import Plan, Treatment
 from turnout.experiments.domain.state import Status
 from turnout.observations.domain.evidence import ArmEvidence
+from turnout.observations.domain.guardrails import Guardrail
 from turnout.observations.domain.judging import totals
 from turnout.observations.domain.metric import Goal
 from turnout.quantities import BASIS_POINTS, STRICT, Reading
 from turnout.registry.domain.fields import MODEL_NAME, Prose, Summary, VersionName
 from turnout.rollouts.domain.phases import Phase
-from turnout.rollouts.domain.plan import Launch, Strategy
+from turnout.rollouts.domain.plan import Launch, Stage, Strategy
 from turnout.stats.totals import UnitTotals
 from turnout.traffic.domain.split import Spread
 
 FEWEST_UNITS: Final = 100
 """Per variant, below which no test is concluded, unless a smaller one was asked for."""
+
+PHASES: Final = tuple(
+    Stage(weight=weight, bake=timedelta(minutes=10), max_duration=timedelta(days=7))
+    for weight in range(BASIS_POINTS // 10, BASIS_POINTS + 1, BASIS_POINTS // 10)
+)
+"""A canary waits for feedback rather than to be paused for want of it."""
+
+LIMITS: Final = (
+    Guardrail(metric="error_rate", max=0.10),
+    Guardrail(metric="accuracy", max_decrease=0.05, min_samples=FEWEST_UNITS),
+)
+"""What a canary must keep to: a test is about being right. Its latency may not be known."""
 
 VariantName = Literal["control", "treatment"]
 
@@ -143,8 +157,8 @@ class ABTest:
 
     `target_sample_size` is where the search for a difference ends, in answers with feedback of the
     variant that gets the least traffic. For a canary neither size nor split is heeded: the
-    treatment gets 10 % at first, 10 points more every ten minutes, and in the end everything,
-    unless it does harm.
+    treatment gets 10 % at first, 10 points more after every ten minutes in which it did no harm,
+    and in the end everything.
     """
 
     __pydantic_config__ = STRICT
@@ -195,6 +209,8 @@ def launch(test: ABTest, key: str) -> Launch:
         candidate=test.treatment_version,
         baseline=test.control_version,
         strategy=Strategy.CANARY,
+        stages=PHASES,
+        guardrails=LIMITS,
         reason=f"A/B test {key}",
     )
 

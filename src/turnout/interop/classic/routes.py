@@ -14,8 +14,7 @@ from turnout.gates.domain.outcome import GatesNotPassed
 from turnout.gates.moves import Request, clear
 from turnout.http import Actor, Calling, Now, Resources, Session
 from turnout.interop.classic import commands, examples, queries
-from turnout.interop.classic.dependencies import PREFIX, TAG, Meant, Retention
-from turnout.interop.classic.domain import NoModelYet, SeveralModels
+from turnout.interop.classic.dependencies import PREFIX, TAG, UNMEANT, Meant, Retention
 from turnout.interop.classic.schemas import (
     ClassicPerformance,
     ClassicThresholds,
@@ -82,7 +81,7 @@ Hours = Annotated[int, Query(ge=1, le=168, description="How far back")]
 @router.get(
     f"{PREFIX}/models/versions",
     summary="All versions",
-    responses=problems(NoModelYet, SeveralModels),
+    responses=problems(*UNMEANT),
 )
 @needs(Role.VIEWER, scoping=Scoping.OWN)
 async def list_model_versions(session: Session, model: Meant) -> Versions:
@@ -95,7 +94,7 @@ async def list_model_versions(session: Session, model: Meant) -> Versions:
 @router.get(
     f"{PREFIX}/models/versions/current",
     summary="The version in production",
-    responses=problems(NoProductionVersion, SeveralModels),
+    responses=problems(*UNMEANT, NoProductionVersion),
 )
 @needs(Role.VIEWER, scoping=Scoping.OWN)
 async def show_production_version(session: Session, model: Meant) -> VersionEntry:
@@ -111,7 +110,7 @@ async def show_production_version(session: Session, model: Meant) -> VersionEntr
 @router.get(
     f"{PREFIX}/models/versions/next",
     summary="What to call the next version",
-    responses=problems(NoModelYet, SeveralModels),
+    responses=problems(*UNMEANT),
 )
 @needs(Role.VIEWER, scoping=Scoping.OWN)
 async def suggest_next_versions(session: Session, model: Meant) -> NextVersions:
@@ -157,7 +156,7 @@ async def clear_promotion(
 @router.post(
     f"{PREFIX}/models/versions/{{version}}/promote",
     summary="Promote to production",
-    responses=problems(VersionNotFound, RolloutUnderWay, Quarantined, GatesNotPassed),
+    responses=problems(*UNMEANT, VersionNotFound, RolloutUnderWay, Quarantined, GatesNotPassed),
 )
 @needs(Role.OPERATOR, scoping=Scoping.OWN)
 async def promote_version(
@@ -207,7 +206,7 @@ async def _serving(session: AsyncSession, model: ModelRef) -> VersionRef | None:
 @router.post(
     f"{PREFIX}/models/rollback",
     summary="Go back to an earlier version",
-    responses=problems(VersionNotFound, NoProvenVersion),
+    responses=problems(*UNMEANT, VersionNotFound, NoProvenVersion),
 )
 @needs(Role.OPERATOR, scoping=Scoping.OWN)
 async def roll_back_to_version(
@@ -231,7 +230,7 @@ async def roll_back_to_version(
 @router.get(
     f"{PREFIX}/models/rollback/history",
     summary="Past rollbacks",
-    responses=problems(NoModelYet, SeveralModels),
+    responses=problems(*UNMEANT),
 )
 @needs(Role.VIEWER, scoping=Scoping.OWN)
 async def list_rollback_events(session: Session, model: Meant) -> RollbackHistory:
@@ -243,7 +242,7 @@ async def list_rollback_events(session: Session, model: Meant) -> RollbackHistor
 @router.get(
     f"{PREFIX}/models/performance",
     summary="How does the version that serves do?",
-    responses=problems(VersionNotFound, NoProductionVersion, SeveralModels),
+    responses=problems(*UNMEANT, VersionNotFound, NoProductionVersion),
 )
 @needs(Role.VIEWER, scoping=Scoping.OWN)
 async def show_model_performance(
@@ -272,7 +271,7 @@ async def show_model_performance(
 @router.get(
     f"{PREFIX}/models/performance/history",
     summary="How did each version do, hour by hour?",
-    responses=problems(NoModelYet, SeveralModels),
+    responses=problems(*UNMEANT),
 )
 @needs(Role.VIEWER, scoping=Scoping.OWN)
 async def list_performance_snapshots(
@@ -294,7 +293,7 @@ async def list_performance_snapshots(
 @router.get(
     f"{PREFIX}/models/performance/thresholds",
     summary="The limits that are watched",
-    responses=problems(NoModelYet, SeveralModels),
+    responses=problems(*UNMEANT),
 )
 @needs(Role.VIEWER, scoping=Scoping.OWN)
 async def show_performance_thresholds(session: Session, model: Meant) -> ClassicThresholds:
@@ -306,7 +305,7 @@ async def show_performance_thresholds(session: Session, model: Meant) -> Classic
 @router.put(
     f"{PREFIX}/models/performance/thresholds",
     summary="Set the limits that are watched",
-    responses=problems(NoModelYet, SeveralModels),
+    responses=problems(*UNMEANT),
 )
 @needs(Role.OPERATOR, scoping=Scoping.OWN)
 async def replace_performance_thresholds(
@@ -332,7 +331,7 @@ def _shown(standard: Standard | None) -> ClassicThresholds:
 @router.post(
     f"{PREFIX}/models/feedback",
     summary="Was an answer right?",
-    responses=problems(NoProductionVersion, SeveralModels),
+    responses=problems(*UNMEANT, NoProductionVersion),
 )
 @needs(Role.RECORDER, scoping=Scoping.OWN)
 async def give_model_feedback(

@@ -7,12 +7,12 @@ from enum import StrEnum
 from typing import Final
 
 from turnout.errors import Conflict, NotFound, Unavailable
+from turnout.interop.own import QUICK_START
 from turnout.quantities import BASIS_POINTS, percent
 from turnout.registry.domain.version import VersionDetails
 from turnout.traffic.domain.split import OwnerKind, Role, Split
 
-MODEL: Final = "quick-start"
-"""The one model whose versions the quick start calls models."""
+MODEL: Final = QUICK_START
 
 NOTE: Final = "quick_start"
 """Where a version's metadata has what only the quick start knows of it."""
