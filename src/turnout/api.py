@@ -26,6 +26,8 @@ from turnout.access.key_routes import router as access
 from turnout.access.openapi import describe_access
 from turnout.alerts import queries as alert_queries
 from turnout.alerts.routes import router as alerts
+from turnout.automation import queries as automation_queries
+from turnout.automation.routes import router as updates
 from turnout.callers import Role, Scoping, needs
 from turnout.delivery.routes import router as webhooks
 from turnout.drift.routes import router as drift
@@ -37,7 +39,7 @@ from turnout.experiments.routes import router as experiments
 from turnout.gates.routes import router as gates
 from turnout.gates.runs import Runner
 from turnout.gateway.app import Gateway
-from turnout.gateway.bench import GatewayBench
+from turnout.gateway.bench import Bench
 from turnout.gateway.drill_routes import router as drill
 from turnout.gateway.route_routes import router as routes
 from turnout.gateway.routes import router as gateway
@@ -99,6 +101,7 @@ ROUTERS: Final = (
     events,
     monitoring,
     drift,
+    updates,
     webhooks,
 )
 
@@ -127,6 +130,8 @@ _INTEGER: Final = TypeAdapter(int)
 MODELS_OF: Final[Mapping[str, ModelsOf[Any]]] = {
     "rollout_id": ModelsOf(_UUID.validate_python, rollout_queries.models_of),
     "experiment_id": ModelsOf(_UUID.validate_python, experiment_queries.models_of),
+    "update_id": ModelsOf(_UUID.validate_python, automation_queries.models_of),
+    "schedule_id": ModelsOf(_UUID.validate_python, automation_queries.models_of_schedule),
     "alert_id": ModelsOf(_INTEGER.validate_python, alert_queries.models_of),
 }
 """For callers who are confined to some models: which ones the thing in a path belongs to. Things
@@ -147,6 +152,7 @@ TAGS: Final = (
     "alerts",
     "events",
     "monitoring",
+    "updates",
     "audit",
     "operation",
 )
@@ -222,7 +228,7 @@ def create_app(
     app.state.gateway = running
     app.state.feed = feed
     app.state.experiment_keys = ExperimentKeys(sessions)
-    app.state.gates = Runner(bench=GatewayBench(running), calls=calls)
+    app.state.gates = Runner(bench=Bench(running.runtimes), calls=calls)
     install_problem_handlers(app)
     for operations in (OPERATIONS, *(DOOR_OPERATIONS[door] for door in settings.open_doors)):
         app.router.routes.extend(operations.routes)

@@ -61,6 +61,7 @@ class Settings(BaseSettings):
 
     tick_seconds: float = Field(default=1.0, gt=0, le=60)
     fold_seconds: float = Field(default=0.5, gt=0, le=60)
+    updates_at_once: int = Field(default=3, ge=1, le=100)
     retention_days: int = Field(default=30, ge=1, le=3650)
 
     public_url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+\S*$")

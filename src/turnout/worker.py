@@ -20,12 +20,17 @@ from turnout.access.audit_commands import seal_entries
 from turnout.alerts import commands as alerts
 from turnout.alerts import queries as alert_counts
 from turnout.alerts.domain import Severity, State
+from turnout.automation.commands import carry as updates
+from turnout.automation.commands import tick as automation
 from turnout.backup.schedule import back_up_if_due
 from turnout.db import Sessions, lost_connection
 from turnout.delivery import commands as webhooks
 from turnout.delivery.courier import Courier
 from turnout.drift import commands as drift
 from turnout.experiments.commands import tick as experiments
+from turnout.gates.runs import Runner
+from turnout.gateway.bench import Bench
+from turnout.gateway.runtimes.pool import RuntimePool
 from turnout.http import system_clock
 from turnout.monitoring import commands as monitoring
 from turnout.observations import commands as observations
@@ -59,6 +64,7 @@ class Worker:
     clock: Clock = system_clock
     calls: Calls = field(init=False)
     courier: Courier = field(init=False)
+    runtimes: RuntimePool = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "calls", Calls(self.settings))
@@ -70,6 +76,7 @@ class Worker:
             public_url=self.settings.public_url,
         )
         object.__setattr__(self, "courier", courier)
+        object.__setattr__(self, "runtimes", RuntimePool(self.settings))
 
     async def fold(self) -> None:
         """Fold what has arrived, batch after batch, until nothing is left."""
@@ -103,6 +110,19 @@ class Worker:
     async def collect(self) -> None:
         """Make the baselines for which enough predictions have come in."""
         await drift.collect(self.sessions, clock=self.clock)
+
+    async def start_updates(self) -> None:
+        """Open the updates that are due or called for, and end those whose rollouts have ended."""
+        await automation.tick(self.sessions, clock=self.clock)
+
+    async def carry_updates(self) -> None:
+        """Take updates through their rules and gates, which may take minutes, to their rollout."""
+        await updates.carry(
+            self.sessions,
+            Runner(bench=Bench(self.runtimes), calls=self.calls),
+            clock=self.clock,
+            at_once=self.settings.updates_at_once,
+        )
 
     async def tell(self) -> None:
         """Tell of the alerts whose silence is over."""
@@ -169,6 +189,8 @@ class Worker:
             (self.analyse, self.settings.tick_seconds),
             (self.watch, self.settings.tick_seconds),
             (self.collect, COLLECT_SECONDS),
+            (self.start_updates, self.settings.tick_seconds),
+            (self.carry_updates, self.settings.tick_seconds),
             (self.seal_audit, AUDIT_SECONDS),
             (self.forward_audit, AUDIT_SECONDS),
             (self.tell, self.settings.tick_seconds),
@@ -196,6 +218,7 @@ class Worker:
         await self.courier.rest()
         scheduler.shutdown(wait=False)
         await self.calls.close()
+        await self.runtimes.close()
         telemetry.log.info("worker stopped")
 
 

@@ -17,6 +17,7 @@ from turnout.cli import (
     registry,
     remote,
     serve,
+    updates,
 )
 
 app = typer.Typer(
@@ -62,6 +63,7 @@ events.register(app)
 alerts.register(app)
 audit.register(app)
 registry.register(app)
+updates.register(app)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from turnout.gates.domain.report import Finding
 from turnout.gates.tables import Achievement, Approval, GatePolicyRow, GateReport
 from turnout.registry import queries as registry
 from turnout.registry.domain.lifecycle import Lifecycle
-from turnout.registry.domain.version import ModelRef
+from turnout.registry.domain.version import ModelRef, VersionRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +59,7 @@ async def case(
     policy = in_force.before(to) if in_force else None
     if in_force is None or policy is None or not policy.gates:
         return None
-    current = await registry.current_version(session, version.model_id)
-    production = (
-        None if current is None else (await registry.records(session, [current.id]))[current.id]
-    )
+    production = await in_production(session, version.model_id)
     facts = Facts(
         version=version,
         production=production,
@@ -77,6 +74,12 @@ async def case(
         promised=promised,
     )
     return Case(to=to, facts=facts, in_force=in_force, policy=policy)
+
+
+async def in_production(session: AsyncSession, model_id: int) -> VersionRecord | None:
+    """All that is known of the version that others are held against."""
+    current = await registry.current_version(session, model_id)
+    return None if current is None else (await registry.records(session, [current.id]))[current.id]
 
 
 async def ran(session: AsyncSession, case: Case) -> Sequence[Finding]:

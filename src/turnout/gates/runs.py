@@ -28,6 +28,7 @@ from turnout.gates.domain.slow import Broken, NoAnswer, Said, Timed, Unmeasurabl
 from turnout.gates.queries import Case
 from turnout.outgoing import CallFailed, Calls
 from turnout.quantities import Clock
+from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.version import VersionRecord, VersionRef
 from turnout.telemetry import first_line
 
@@ -66,7 +67,9 @@ class Runner:
             if isinstance(gate, LatencyGate):
                 found[place] = await self._latency(gate, case.facts.version, inputs)
         others = [place for place in range(len(gates)) if place not in found]
-        checks = await asyncio.gather(*(self._custom(gates[place], case) for place in others))
+        checks = await asyncio.gather(
+            *(self.ask(gates[place], case.to, case.facts.version) for place in others)
+        )
         found |= dict(zip(others, checks, strict=True))
         at = clock()
         return tuple(
@@ -80,33 +83,30 @@ class Runner:
             return slow.latency(gate, await self.bench.time(version.ref, chosen))
         return slow.latency(gate, chosen)
 
-    async def _custom(self, gate: SlowGate, case: Case) -> Check:
+    async def ask(self, gate: SlowGate, to: Lifecycle, version: VersionRecord) -> Check:
+        """Ask a gate that somebody else wrote what it says of a version."""
+        question = {"to": to, "version": to_jsonable_python(version)}
         match gate:
             case EntryPointGate():
-                return slow.custom(gate, await _entry_point(gate, case))
+                return slow.custom(gate, await _entry_point(gate, {"gate": gate.name, **question}))
             case WebhookGate():
-                return slow.custom(gate, await self._webhook(gate, case))
+                return slow.custom(gate, await self._webhook(gate, {"gate": gate.name, **question}))
             case _:
                 raise AssertionError(gate)
 
-    async def _webhook(self, gate: WebhookGate, case: Case) -> Said | Broken:
-        secret = os.environ.get(gate.secret_env) if gate.secret_env else None
-        if gate.secret_env and not secret:
-            return Broken(reason=f"the variable {gate.secret_env} is not set where Turnout runs")
-        body = to_json(_question(gate.name, case))
-        try:
-            headers = {"content-type": "application/json", **_signature(body, secret)}
-        except (ValueError, EmptyWebhookSecretError):
-            return Broken(reason=f"the variable {gate.secret_env} is not whsec_ and base64")
+    async def _webhook(self, gate: WebhookGate, question: Mapping[str, Any]) -> Said | Broken:
+        body = to_json(question)
         try:
             answer = await self.calls.send(
                 "POST",
                 gate.url,
                 body=body,
-                headers=headers,
+                headers=signed(body, f"gate_{uuid4().hex}", gate.secret_env),
                 deadline=gate.timeout,
                 limit=LARGEST_ANSWER,
             )
+        except NoSecret as wrong:
+            return Broken(reason=str(wrong))
         except CallFailed as failure:
             return Broken(reason=failure.detail)
         if answer.status != 200:
@@ -137,20 +137,29 @@ def _sample(gate: LatencyGate, version: VersionRecord, given: JsonValue) -> Samp
     return Sample(inputs=made_up, words="inputs made up from its signature")
 
 
-def _question(name: str, case: Case) -> Mapping[str, Any]:
-    """What a custom gate is told; the record is the version as the registry has it."""
-    return {"gate": name, "to": case.to, "version": to_jsonable_python(case.facts.version)}
+class NoSecret(Exception):
+    """The variable that is to sign a call holds nothing that could."""
 
 
-def _signature(body: bytes, secret: str | None) -> Mapping[str, str]:
-    """Headers of Standard Webhooks (https://www.standardwebhooks.com)."""
-    identity, at = f"gate_{uuid4().hex}", datetime.now(UTC)
-    headers = {"webhook-id": identity, "webhook-timestamp": str(int(at.timestamp()))}
-    if secret is None:
+def signed(body: bytes, identity: str, secret_env: str | None) -> Mapping[str, str]:
+    """Headers of Standard Webhooks (https://www.standardwebhooks.com), signed where a variable
+    with the secret is named. The same `identity` says that it is the same call again."""
+    at = datetime.now(UTC)
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": identity,
+        "webhook-timestamp": str(int(at.timestamp())),
+    }
+    if secret_env is None:
         return headers
-    # A secret that is not written as the standard writes them is the key itself.
-    signer = Signer(secret if secret.startswith("whsec_") else secret.encode())
-    return {**headers, "webhook-signature": signer.sign(identity, at, body.decode())}
+    if not (secret := os.environ.get(secret_env)):
+        raise NoSecret(f"the variable {secret_env} is not set where Turnout runs")
+    try:
+        # A secret that is not written as the standard writes them is the key itself.
+        signer = Signer(secret if secret.startswith("whsec_") else secret.encode())
+        return {**headers, "webhook-signature": signer.sign(identity, at, body.decode())}
+    except (ValueError, EmptyWebhookSecretError):
+        raise NoSecret(f"the variable {secret_env} is not whsec_ and base64") from None
 
 
 _answers: Final = TypeAdapter(Said)
@@ -169,11 +178,10 @@ def _read(answer: bytes, whose: str) -> Said | Broken:
         )
 
 
-async def _entry_point(gate: EntryPointGate, case: Case) -> Said | Broken:
+async def _entry_point(gate: EntryPointGate, question: Mapping[str, Any]) -> Said | Broken:
     found = entry_points(group=GROUP, name=gate.name)
     if not found:
         return Broken(reason=f"no entry point {gate.name!r} of {GROUP} is installed here")
-    question = _question(gate.name, case)
 
     def call() -> bytes:
         answer = next(iter(found)).load()(question)

@@ -47,10 +47,10 @@ class Gateway:
         )
         self.clock = clock
         self._lookups = Lookups(sessions)
-        self._pool = RuntimePool(settings)
+        self.runtimes = RuntimePool(settings)
         self._shadows = Shadows(settings.shadow_concurrency)
         self._responder = Responder(
-            pool=self._pool, recorder=self.recorder, shadows=self._shadows, clock=clock
+            pool=self.runtimes, recorder=self.recorder, shadows=self._shadows, clock=clock
         )
 
     async def start(self) -> None:
@@ -61,7 +61,7 @@ class Gateway:
         """Stop whatever makes recordings before what writes them."""
         await self.keeper.stop()
         await self._shadows.stop()
-        await self._pool.close()
+        await self.runtimes.close()
         await self.recorder.stop()
 
     async def route(self, model: str) -> LiveRoute:
@@ -100,8 +100,7 @@ class Gateway:
     async def probe(self, version: VersionRef, inputs: JsonValue) -> Answer | None:
         """Make sure that this replica can answer with a version: load it, and ask it, too, if there
         are inputs to ask it with. Raises RunByCaller, InputMismatch or RuntimeFailure."""
-        runtime = await self._pool.runtime(version)
-        return None if inputs is None else await runtime.predict(inputs)
+        return await self.runtimes.probe(version, inputs)
 
     async def predict(self, live: LiveRoute, request: PredictRequest) -> Served:
         by, version = await self.assign(live, request)
@@ -129,7 +128,7 @@ class Gateway:
 
     def _renewed(self, snapshot: Snapshot) -> None:
         metrics.follow(snapshot)
-        self._pool.want(
+        self.runtimes.want(
             {
                 version.id: version
                 for live in snapshot.routes.values()

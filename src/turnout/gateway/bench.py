@@ -8,9 +8,8 @@ from typing import Final
 
 from turnout.gates.domain.slow import Broken, NoAnswer, Timed, Unmeasurable
 from turnout.gates.runs import Sample
-from turnout.gateway.app import Gateway
 from turnout.gateway.runtimes.answers import InputMismatch, RuntimeFailure
-from turnout.gateway.runtimes.pool import RunByCaller
+from turnout.gateway.runtimes.pool import RunByCaller, RuntimePool
 from turnout.registry.domain.version import VersionRef
 
 WARM_UP: Final = 20
@@ -19,9 +18,9 @@ SECONDS: Final = 10.0
 """A version that is too slow for so many runs in this time is slow enough to tell."""
 
 
-class GatewayBench:
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
+class Bench:
+    def __init__(self, runtimes: RuntimePool) -> None:
+        self._runtimes = runtimes
 
     async def time(
         self, version: VersionRef, sample: Sample
@@ -33,7 +32,7 @@ class GatewayBench:
                 began = time.perf_counter()
                 if latencies and began >= until:
                     break
-                await self._gateway.probe(version, sample.inputs)
+                await self._runtimes.probe(version, sample.inputs)
                 # The first call loads the model; a slow version warms up for half the time only.
                 if run >= WARM_UP or (run and began >= until - SECONDS / 2):
                     latencies.append((time.perf_counter() - began) * 1000)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Enum
 
 import turnout.access.tables
 import turnout.alerts.tables
+import turnout.automation.tables
 import turnout.backup.tables
 import turnout.delivery.tables
 import turnout.drift.tables

@@ -160,6 +160,38 @@ async def newest_version(session: AsyncSession, model_id: int) -> SemVer | None:
 _NEWEST_FIRST = (Version.precedence.desc(), Version.id.desc())
 
 
+async def latest_release(session: AsyncSession, model_id: int) -> VersionRef | None:
+    """The version of the highest precedence that is no prerelease and may still serve."""
+    found = await session.execute(
+        _VERSION_REF.where(
+            Version.model_id == model_id,
+            Version.stage.not_in([Lifecycle.REJECTED, Lifecycle.ARCHIVED]),
+            Version.version.regexp_match("^[^+-]*(\\+|$)"),
+        )
+        .order_by(*_NEWEST_FIRST)
+        .limit(1)
+    )
+    row = found.mappings().one_or_none()
+    return None if row is None else VersionRef(**row)
+
+
+async def versions_naming(
+    session: AsyncSession, key: str, values: Collection[str]
+) -> Sequence[tuple[str, int, int]]:
+    """Versions whose free metadata has one of these texts under a key: the text, the ids of the
+    model and of the version, in the order of their registration."""
+    named = type_coerce(Version.details, JSONB)["metadata"][key].as_string()
+    query = select(named, Version.model_id, Version.id).where(among(named, values))
+    return [tuple(row) for row in await session.execute(query.order_by(Version.id))]
+
+
+async def trained_on(session: AsyncSession, model_id: int, dataset_version: str) -> Sequence[int]:
+    """The versions of a model that name this version of the data, the oldest first."""
+    named = type_coerce(Version.details, JSONB)["dataset_version"].as_string()
+    query = select(Version.id).where(Version.model_id == model_id, named == dataset_version)
+    return (await session.scalars(query.order_by(Version.id))).all()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricRange:
     metric: str

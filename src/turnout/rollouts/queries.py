@@ -99,6 +99,12 @@ async def live(session: AsyncSession, model_id: int) -> Rollout | None:
     )
 
 
+async def ended(session: AsyncSession, rollout_ids: Collection[UUID]) -> Sequence[Rollout]:
+    """Those of these rollouts that are over."""
+    query = select(Rollout).where(among(Rollout.id, rollout_ids), Rollout.finished_at.is_not(None))
+    return (await session.scalars(query)).all()
+
+
 async def situations(
     session: AsyncSession,
     rollouts: Collection[Rollout],

@@ -176,6 +176,14 @@ def check_webhook(url: str) -> str:
     return url
 
 
+def check_secret_env(name: str | None) -> None:
+    if name is not None and not _SECRET_VARIABLE.fullmatch(name):
+        raise ValueError(
+            "secret_env is the name of an environment variable that does not begin with"
+            " TURNOUT_, such as REVIEW_GATE_SECRET"
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookGate:
     """A service that is sent the version's record and answers `{"passed": …, "reason": …}`.
@@ -195,11 +203,7 @@ class WebhookGate:
     timeout: Deadline = timedelta(seconds=30)
 
     def __post_init__(self) -> None:
-        if self.secret_env is not None and not _SECRET_VARIABLE.fullmatch(self.secret_env):
-            raise ValueError(
-                "secret_env is the name of an environment variable that does not begin with"
-                " TURNOUT_, such as REVIEW_GATE_SECRET"
-            )
+        check_secret_env(self.secret_env)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

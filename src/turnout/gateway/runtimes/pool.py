@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, assert_never
 
 from turnout.errors import Conflict
-from turnout.gateway.runtimes.answers import Failure, Runtime, RuntimeFailure
+from turnout.gateway.runtimes.answers import Answer, Failure, JsonValue, Runtime, RuntimeFailure
 from turnout.gateway.runtimes.chat import ChatModel
 from turnout.gateway.runtimes.http import HttpModel, http_session
 from turnout.gateway.runtimes.onnx import OnnxModel
@@ -95,6 +95,11 @@ class RuntimePool:
                 return await asyncio.shield(self._load(version))
         except TimeoutError:
             raise RuntimeFailure(Failure.TIMEOUT, "it is still being loaded") from None
+
+    async def probe(self, version: VersionRef, inputs: JsonValue) -> Answer | None:
+        """Load a version, and ask it, too, if there are inputs to ask it with."""
+        runtime = await self.runtime(version)
+        return None if inputs is None else await runtime.predict(inputs)
 
     def want(self, versions: Collection[VersionRef]) -> None:
         """Load what a route may send a request to; let go, later, of what none does."""
