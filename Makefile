@@ -4,9 +4,10 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 PEERS := .venv-bench/.installed
 GENERATOR := .venv-generator/.installed
+TRITON := .venv-triton/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test check bench openapi generator lock format clean
+.PHONY: help setup demo serve test check bench openapi generator triton lock format clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,7 +57,14 @@ $(GENERATOR): tests/generated_client/requirements.lock | $(STAMP)
 	$(BIN)/uv pip sync --quiet --python .venv-generator/bin/python --require-hashes \
 	  tests/generated_client/requirements.lock && touch $@
 
-lock: $(STAMP) ## pin the newest allowed versions of all dependencies into the three requirements.lock
+triton: $(TRITON) ## what the test of Triton's client needs
+
+$(TRITON): tests/interop/oip/requirements.lock | $(STAMP)
+	test -x .venv-triton/bin/python || $(BIN)/uv venv --quiet --python $(BIN)/python .venv-triton
+	$(BIN)/uv pip sync --quiet --python .venv-triton/bin/python --require-hashes \
+	  tests/interop/oip/requirements.lock && touch $@
+
+lock: $(STAMP) ## pin the newest allowed versions of all dependencies into the four requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
 	  --no-header --no-emit-index-url --no-emit-find-links --all-extras --group dev \
 	  pyproject.toml --output-file requirements.lock
@@ -66,9 +74,12 @@ lock: $(STAMP) ## pin the newest allowed versions of all dependencies into the t
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
 	  --no-header --no-emit-index-url --no-emit-find-links \
 	  tests/generated_client/requirements.in --output-file tests/generated_client/requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
+	  --no-header --no-emit-index-url --no-emit-find-links \
+	  tests/interop/oip/requirements.in --output-file tests/interop/oip/requirements.lock
 
 format: $(STAMP) ## format and mend what can be mended
 	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
 clean: ## remove what the commands above have made
-	rm -rf .venv .venv-bench .venv-generator .turnout .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-bench .venv-generator .venv-triton .turnout .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

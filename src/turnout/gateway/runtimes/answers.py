@@ -1,10 +1,10 @@
 """What a runtime answers, and the ways in which it can fail to."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -34,6 +34,10 @@ class Answer:
     """
 
     prediction: JsonValue
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    """What the prediction and the confidence were read from, by name, where the model has tensors:
+    arrays, v2's tensors, or what ONNX has for maps."""
+
     confidence: float | None = None
     label: str | None = None
     cost: float | None = None

@@ -4,6 +4,7 @@ https://github.com/kserve/open-inference-protocol/blob/main/specification/protoc
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any, Final
 
@@ -43,6 +44,15 @@ class Reply(msgspec.Struct):
     outputs: list[Tensor]
 
 
+class Tensors(dict[str, JsonValue]):
+    """Named values that came as v2 tensors: a server that speaks v2, and whose types are not known
+    here, gets them as they were `sent`."""
+
+    def __init__(self, values: Mapping[str, JsonValue], sent: Sequence[Tensor]) -> None:
+        super().__init__(values)
+        self.sent = sent
+
+
 _replies: Final = msgspec.json.Decoder(Reply)
 
 
@@ -64,6 +74,8 @@ def request(inputs: JsonValue, ports: Mapping[str, Port] | None) -> tuple[bytes,
     and types; without one they are named as the caller names them, whole numbers are INT64 and
     others FP64.
     """
+    if isinstance(inputs, Tensors) and ports is None:
+        return msgspec.json.encode({"inputs": inputs.sent}), False
     if _are_tensors(inputs):
         return msgspec.json.encode({"inputs": inputs}), False
     if ports is not None:
@@ -94,7 +106,8 @@ def answer(body: bytes, *, lone: bool) -> Answer:
     prediction = next((output for output in outputs if output is not scores), scores)
     if prediction is None:
         raise RuntimeFailure(Failure.GARBAGE, "an inference response without outputs")
-    return answer_of(_array(prediction), scores and _array(scores), lone=lone)
+    read = answer_of(_array(prediction), scores and _array(scores), lone=lone)
+    return replace(read, outputs={output.name: output for output in outputs})
 
 
 def _are_tensors(inputs: JsonValue) -> bool:

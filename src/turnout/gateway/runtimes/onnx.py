@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Self
@@ -71,8 +71,9 @@ class OnnxModel:
 
     async def predict(self, inputs: JsonValue) -> Answer:
         arrays, lone = feeds(self._ports, inputs)
-        prediction, *scores = await self._run(arrays)
-        return answer_of(prediction, scores[0] if scores else None, lone=lone)
+        prediction, *scores = values = await self._run(arrays)
+        answer = answer_of(prediction, scores[0] if scores else None, lone=lone)
+        return replace(answer, outputs=dict(zip(self._reading.outputs, values, strict=True)))
 
     def close(self) -> None:
         for options in self._running:

@@ -14,7 +14,7 @@ from xxhash import xxh64_intdigest
 from turnout.quantities import BASIS_POINTS
 from turnout.registry.domain.version import ModelRef, VersionRef
 from turnout.traffic.domain.overrides import Attribute, Overrides, typed
-from turnout.traffic.domain.split import Assignment, Reason, Role, Split
+from turnout.traffic.domain.split import Assignment, Reason, Role, Split, Variant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +69,15 @@ def forced(split: Split, version: VersionRef) -> Assignment:
     return _outside(split, version.id, version.version, Reason.FORCED)
 
 
-def fallback(split: Split, failed: Assignment) -> Assignment | None:
-    """Name who answers when a version failed: baseline or control, else the largest share.
-
-    None when that is the version that failed.
-    """
+def steady(split: Split) -> Variant:
+    """The variant that answers where others fail: baseline or control, else the largest share."""
     named = [v for v in split.serving if v.name in {Role.BASELINE, Role.CONTROL}]
-    steady = named[0] if named else max(split.serving, key=lambda variant: variant.weight)
-    if steady.version_id == failed.version_id:
+    return named[0] if named else max(split.serving, key=lambda variant: variant.weight)
+
+
+def fallback(split: Split, failed: Assignment) -> Assignment | None:
+    """Name who answers when a version failed; None when that is the version that failed."""
+    found = steady(split)
+    if found.version_id == failed.version_id:
         return None
-    return Assignment(steady.version_id, steady.version, steady.name, Reason.FALLBACK, None)
+    return Assignment(found.version_id, found.version, found.name, Reason.FALLBACK, None)
