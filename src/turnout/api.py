@@ -230,8 +230,7 @@ def create_app(
     app.state.experiment_keys = ExperimentKeys(sessions)
     app.state.gates = Runner(bench=Bench(running.runtimes), calls=calls)
     install_problem_handlers(app)
-    for operations in (OPERATIONS, *(DOOR_OPERATIONS[door] for door in settings.open_doors)):
-        app.router.routes.extend(operations.routes)
+    _add_routers(app, settings)
     _add_operations(app, engine, running)
     _add_documentation(app, gate)
     _refuse_unguarded(app)
@@ -262,6 +261,11 @@ def _refuse_unguarded(app: FastAPI) -> None:
     for route in iter_route_contexts(app.routes):
         if not isinstance(route.original_route, GuardedRoute) and route.path not in OPEN:
             raise TypeError(f"{route.path} is open to anybody: make its router by http.router()")
+
+
+def _add_routers(app: FastAPI, settings: Settings) -> None:
+    for operations in (OPERATIONS, *(DOOR_OPERATIONS[door] for door in settings.open_doors)):
+        app.router.routes.extend(operations.routes)
 
 
 def _add_operations(app: FastAPI, engine: AsyncEngine, gateway: Gateway) -> None:

@@ -34,7 +34,7 @@ class Answer:
     """
 
     prediction: JsonValue
-    outputs: Mapping[str, Any] = field(default_factory=dict)
+    outputs: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """What the prediction and the confidence were read from, by name, where the model has tensors:
     arrays, v2's tensors, or what ONNX has for maps."""
 
