@@ -99,9 +99,10 @@ async def test_both_secrets_sign_while_one_takes_the_place_of_the_other(
     assert receiver.got[1].headers["webhook-signature"].count("v1,") == 1
 
 
-async def test_an_hour_of_errors_loses_nothing_and_holds_up_nobody_else(
+async def test_webhook_receiver_down(
     courier: Courier, clock: Clock, sessions: Sessions, receiver: Receiver, other: Receiver
 ):
+    """An hour of errors loses nothing, and holds up nobody else."""
     await hook(sessions, receiver)
     await hook(sessions, other)
     receiver.answer = lambda _: 500
