@@ -82,9 +82,14 @@ def refused(
 
 
 def location(path: Sequence[str | int]) -> str:
-    """Write where a bad value stands: `body.stages[1].weight`."""
+    """Write where a bad value stands: `body.stages[1].weight`.
+
+    A part in angle brackets tells which of several forms a value was read as, and is no field.
+    """
     text = ""
     for part in path:
+        if isinstance(part, str) and part.startswith("<"):
+            continue
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
 

@@ -1,8 +1,12 @@
 """The drift report says of everything how far it is, by what, and whose it is."""
 
+from datetime import timedelta
+
+import pytest
+
 from tests.drift.conftest import expects
 from tests.drift.test_alarms import BASELINE, EXPENSIVE, USUAL, said, two_versions
-from tests.monitoring.conftest import MODEL, Watchman
+from tests.monitoring.conftest import MINUTE, MODEL, Watchman
 
 PATH = f"models/{MODEL}/drift"
 
@@ -68,3 +72,23 @@ async def test_the_limits_are_those_of_the_model(watchman: Watchman):
     assert report["limits"]["max_psi"] == 5
     assert report["verdict"] == "pass"
     assert report["versions"][0]["prediction"] is None
+
+
+async def test_what_an_hour_has_unlike_those_before_it_is_shown_and_fires_nothing(
+    watchman: Watchman,
+):
+    await watchman.release("1.0.0")
+    await watchman.watch({"drift": {}})
+    for hour in range(15):
+        latency = 200.0 if hour == 14 else 50.0 + hour % 3
+        await watchman.traffic("1.0.0", 40, latency_ms=latency)
+        watchman.clock.advance(timedelta(hours=1))
+    await watchman.beat(2, every=MINUTE)
+    anomalies = (await watchman.get(PATH))["anomalies"]
+
+    assert [one["metric"] for one in anomalies["found"]] == ["latency_mean"]
+    assert anomalies["found"][0]["deviations"] > 9
+    assert "above the 5" in anomalies["found"][0]["summary"]
+    assert anomalies["looked_at"] == 2
+    assert anomalies["by_chance"] == pytest.approx(2 * 0.0455, abs=0.001)
+    assert await watchman.alerts() == []

@@ -253,14 +253,23 @@ def test_every_field_of_a_prediction_is_recorded():
         error_text="boom",
         cost=0.25,
         attributes={"country": "DE", "age": 41},
+        inputs={"amount": 9.5, "age": 40, "name": "Ada"},
     )
 
-    values = recorded(full, 1, 5, Days(SPAN))
+    values = recorded(full, 1, 5, Days(SPAN), ["amount", "age", "plan"])
 
     for field in fields(Prediction):
-        if field.name not in {"error", "shadow", "attributes"}:
+        if field.name not in {"error", "shadow", "attributes", "inputs"}:
             assert getattr(full, field.name) in values
-    assert column(values, "features") == '{"country":"DE","age":41}'
+    assert column(values, "features") == '{"amount":9.5,"age":41,"country":"DE"}'
+
+
+def test_attributes_that_cannot_be_kept_with_inputs_are_kept_without():
+    inputs = {"a": "x" * LONGEST_ATTRIBUTES}
+    row = replace(PREDICTION, attributes={"country": "DE"}, inputs=inputs)
+
+    assert column(recorded(row, 1, 5, Days(SPAN), ["a"]), "features") == '{"country":"DE"}'
+    assert column(recorded(row, 1, 5, Days(SPAN)), "features") == '{"country":"DE"}'
 
 
 @pytest.mark.parametrize("value", ["\x00", "\ud800", "x" * LONGEST_ATTRIBUTES])

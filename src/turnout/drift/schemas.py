@@ -51,15 +51,17 @@ class Values:
 
 def _kind(given: Any) -> str | None:
     if isinstance(given, Mapping):
-        return next((name for name in ("edges", "categories", "values") if name in given), None)
-    kinds = {Histogram: "edges", Frequencies: "categories", Values: "values"}
+        return next(
+            (f"<{name}>" for name in ("edges", "categories", "values") if name in given), None
+        )
+    kinds = {Histogram: "<edges>", Frequencies: "<categories>", Values: "<values>"}
     return kinds.get(type(given))
 
 
 Column = Annotated[
-    Annotated[Histogram, Tag("edges")]
-    | Annotated[Frequencies, Tag("categories")]
-    | Annotated[Values, Tag("values")],
+    Annotated[Histogram, Tag("<edges>")]
+    | Annotated[Frequencies, Tag("<categories>")]
+    | Annotated[Values, Tag("<values>")],
     Discriminator(
         _kind,
         custom_error_type="no_distribution",
@@ -122,11 +124,12 @@ class FromTraffic(Taken):
 
 def _source(given: Any) -> str:
     taken = "from" in given if isinstance(given, Mapping) else isinstance(given, FromTraffic)
-    return "traffic" if taken else "given"
+    return "<traffic>" if taken else "<given>"
 
 
 BaselineBody = Annotated[
-    Annotated[Given, Tag("given")] | Annotated[FromTraffic, Tag("traffic")], Discriminator(_source)
+    Annotated[Given, Tag("<given>")] | Annotated[FromTraffic, Tag("<traffic>")],
+    Discriminator(_source),
 ]
 
 

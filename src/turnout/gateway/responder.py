@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -11,6 +11,7 @@ from prometheus_client import Counter
 
 from turnout.errors import Refusal, Unavailable
 from turnout.gateway import metrics
+from turnout.gateway.inputs import InputSample
 from turnout.gateway.recorder import Recorder
 from turnout.gateway.runtimes.answers import (
     Answer,
@@ -85,6 +86,7 @@ class Responder:
     recorder: Recorder
     shadows: Shadows
     clock: Clock
+    inputs: InputSample = field(default_factory=InputSample)
 
     async def predict(
         self, live: LiveRoute, by: Assignment, version: VersionRef, request: PredictRequest
@@ -191,6 +193,9 @@ class Responder:
                 cost=answer.cost,
                 shadow=shadow,
                 attributes=_attributes(request, answer),
+                inputs=None
+                if failed or shadow
+                else self.inputs.take(attempt.version.id, request.inputs, answer, at),
             ),
         )
 

@@ -1,7 +1,7 @@
 """Which rows of a batch are recorded, and as what: pure, and the hot loop of ingestion."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Final, TypeVar
@@ -258,8 +258,11 @@ def remark(said: Said, at: datetime) -> Remark:
     )
 
 
-def recorded(row: Prediction, model_id: int, batch_seq: int, days: Days) -> Record:
-    """Bring what the gateway saw into the form that is recorded.
+def recorded(
+    row: Prediction, model_id: int, batch_seq: int, days: Days, followed: Collection[str] = ()
+) -> Record:
+    """Bring what the gateway saw into the form that is recorded, of its inputs the features that
+    are followed.
 
     What a model answered is not ours to trust: one NaN would be the sum of all that follows.
     """
@@ -278,7 +281,7 @@ def recorded(row: Prediction, model_id: int, batch_seq: int, days: Days) -> Reco
         _measured(row.cost),
         row.label and row.label[:LONGEST_LABEL],
         (row.error_text or "") if row.error else None,
-        _kept(row.attributes) if row.attributes else None,
+        _kept(row.attributes, _followed(row.inputs, followed) if row.inputs else {}),
     )
 
 
@@ -308,13 +311,23 @@ def _failure(error: str | bool) -> str:
     return error
 
 
-def _kept(attributes: Mapping[str, Attribute]) -> str | None:
-    """Attributes that cannot be kept must not cost the row that they came with."""
-    try:
-        text = _json(attributes)
-    except BadRow:
+def _followed(inputs: Mapping[str, Attribute], followed: Collection[str]) -> dict[str, Attribute]:
+    return {name: inputs[name] for name in followed if name in inputs}
+
+
+def _kept(
+    attributes: Mapping[str, Attribute] | None, features: Mapping[str, Attribute]
+) -> str | None:
+    """What cannot be kept must not cost the row that it came with, nor attributes for features."""
+    if not attributes and not features:
         return None
-    return text if len(text) <= LONGEST_ATTRIBUTES else None
+    try:
+        text = _json({**features, **(attributes or {})})
+    except BadRow:
+        text = None
+    if text is not None and len(text) <= LONGEST_ATTRIBUTES:
+        return text
+    return _kept(attributes, {}) if features else None
 
 
 def _json(features: Mapping[str, object]) -> str:

@@ -26,7 +26,7 @@ from turnout.observations.domain.followed import Followed
 from turnout.observations.domain.outcome import WAIT_FOR_PREDICTION, Outcome
 from turnout.observations.domain.prediction import Prediction
 from turnout.observations.domain.span import Days, Span
-from turnout.observations.features import forget_features
+from turnout.observations.features import followed_features, forget_features
 from turnout.observations.folding import FoldFailed
 from turnout.observations.tables import Batch, FollowedMetric, WaitingOutcome
 from turnout.observations.wire import Submission
@@ -64,7 +64,9 @@ async def record_predictions(
     if seq is None:
         return 0
     days = Days(Span.kept(now, GATEWAY_DELAY))
-    records = [recorded(row, model_id, seq, days) for row in rows]
+    sampled = any(row.inputs for row in rows)
+    followed = await followed_features(session, model_id) if sampled else ()
+    records = [recorded(row, model_id, seq, days, followed) for row in rows]
     new = await raw.write_predictions(session, records)
     report = BatchReport(accepted=new, duplicate=len(rows) - new)
     await _settle(session, model_id, seq, records, report, rows=len(rows), now=now)

@@ -22,13 +22,14 @@ def _real(number: str) -> str:
 
 
 _NUMBER: Final = f"""
-    CASE WHEN cut.feature = '{PREDICTION}' AND label ~ {_NUMBER_TEXT} THEN {_real("label::numeric")}
+    CASE WHEN cut.feature = '{PREDICTION}' AND label ~ {_NUMBER_TEXT}
+            THEN {_real("label::numeric")}
         WHEN jsonb_typeof(features -> cut.feature) = 'number'
             THEN {_real("(features ->> cut.feature)::numeric")}
     END
 """
 _TEXT: Final = f"""
-    CASE WHEN cut.feature = '{PREDICTION}' THEN label
+    CASE WHEN cut.feature = '{PREDICTION}' AND label IS NOT NULL THEN label
         WHEN jsonb_typeof(features -> cut.feature) = 'number'
             THEN trim_scale((features ->> cut.feature)::numeric)::text
         ELSE features ->> cut.feature
@@ -76,8 +77,10 @@ FOLD_FEATURES: Final = f"""
         SELECT {each("?", _KEY)}, cut.first + {_BIN} AS place, count(*)::int AS n
         FROM sample CROSS JOIN grid JOIN feature_cut AS cut USING (grid_id)
         WHERE cut.model_id = :model_id
-            AND CASE WHEN cut.feature = '{PREDICTION}' THEN label ELSE '' END IS NOT NULL
-            AND (cut.feature = '{PREDICTION}' OR features IS NOT NULL)
+            AND CASE WHEN cut.feature = '{PREDICTION}'
+                THEN coalesce(label, features ->> '{PREDICTION}') IS NOT NULL
+                ELSE features IS NOT NULL
+            END
         GROUP BY {each("?", _KEY)}, place
     ), filled AS (
         SELECT {each("?", _KEY)}, array_agg(coalesce(n, 0) ORDER BY place) AS counts

@@ -71,6 +71,11 @@ async def follow_features(
     await session.execute(insert(FeatureCut), rows)
 
 
+async def followed_features(session: AsyncSession, model_id: int) -> Sequence[str]:
+    query = select(FeatureCut.feature).where(FeatureCut.model_id == model_id).distinct()
+    return (await session.scalars(query)).all()
+
+
 async def grids(session: AsyncSession, model_ids: Collection[int]) -> dict[int, Grid]:
     """The grids of all versions of some models, by version id."""
     rows = await session.execute(

@@ -45,6 +45,8 @@ class Prediction:
     shadow: bool = False
     attributes: Mapping[str, Attribute] | None = None
     """What the caller said about the unit, to compare versions by it."""
+    inputs: Mapping[str, Attribute] | None = None
+    """Of a sample: what the version was given by name. Those that a baseline names are kept."""
 
 
 def class_text(label: str | float | bool) -> str:
