@@ -7,6 +7,7 @@ from tests.monitoring import conftest
 from tests.monitoring.conftest import MODEL, Watchman
 
 watchman = conftest.watchman
+live_watchman = conftest.live_watchman
 
 Row = Mapping[str, Any]
 

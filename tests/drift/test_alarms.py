@@ -1,6 +1,8 @@
 """Stories of models under watch: what moves, whose fault it is, who is told, and how often."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.drift.conftest import Row, expects, spread
 from tests.monitoring.conftest import MINUTE, MODEL, Watchman
+from turnout import db
+from turnout.db import Sessions
 from turnout.events.tables import EventRow
 
 BASELINE = {
@@ -168,3 +172,18 @@ async def test_accuracy_is_held_against_the_baseline(watchman: Watchman):
     assert alert["data"]["metric"] == "accuracy_drop"
     assert alert["data"]["value"] == 0.95 - 0.8
     assert "95.0% in the baseline" in alert["summary"]
+
+
+async def test_two_workers_look_once_and_tell_once(live_watchman: Watchman, sessions: Sessions):
+    watchman = live_watchman
+    await two_versions(watchman)
+    await said(watchman, {"1.0.0": USUAL, "2.0.0": EXPENSIVE})
+    other = replace(watchman.worker)
+    for _ in range(3):
+        watchman.clock.advance(MINUTE)
+        await asyncio.gather(watchman.worker.watch(), other.watch(), watchman.worker.watch())
+
+    assert len(await watchman.alerts("firing")) == 1
+    async with db.transaction(sessions) as session:
+        query = select(EventRow.id).where(EventRow.type == "alert.firing")
+        assert len((await session.scalars(query)).all()) == 1

@@ -121,8 +121,9 @@ def _shares(*, smooth: bool, **counts: Sequence[float]) -> list[_Shares]:
     if len(first) != len(second):
         raise BadArgument(argument, f"has {len(second)} bins where the other has {len(first)}")
     for name, series in counts.items():
-        for count in series:
-            require_nonnegative(**{name: count})
+        if not (min(series, default=0) >= 0 and math.isfinite(sum(series))):
+            for count in series:
+                require_nonnegative(**{name: count})
         if not any(series):
             raise BadArgument(name, "counts nothing")
     bins = [(x, y) for x, y in zip(first, second, strict=True) if x or y]
