@@ -1,8 +1,11 @@
 """A worker's looks at thresholds and drift of many models, versions and features."""
 
+import os
 import random
+import statistics
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -91,8 +94,8 @@ async def _measure(directory: Path) -> Result:
         await database.execute(A_DAY, hours=HOURS - 1)
         await database.execute("ANALYZE")
         note(f"folded {MODELS * N:,} predictions with {FEATURES} features: {folded:.1f} s")
-        rounds = [await _looks(database, drift=True) for _ in range(ROUNDS)]
-        plain = [await _looks(database, drift=False) for _ in range(ROUNDS)]
+        rounds = [await _looks(database, directory, drift=True) for _ in range(ROUNDS)]
+        plain = [await _looks(database, directory, drift=False) for _ in range(ROUNDS)]
         [(alerts,)] = await database.execute(ALERTS)
         [(unseen,)] = await database.execute(UNSEEN)
     if alerts or unseen:
@@ -100,23 +103,37 @@ async def _measure(directory: Path) -> Result:
     return Result(
         what=f"thresholds and drift of {MODELS} models × {len(VERSIONS)} versions × {FEATURES}"
         f" features over {HOURS} hours, looked at once",
-        reach=f"≤ {SECONDS:g} s a minute",
-        measured=f"{min(rounds):.2f} s (worst of {ROUNDS}: {max(rounds):.2f} s; one look at the"
-        f" thresholds alone: {min(plain):.2f} s)",
+        reach=f"≤ {SECONDS:g} s of a core, once a minute",
+        measured=f"{statistics.median(rounds):.2f} s (worst of {ROUNDS}: {max(rounds):.2f} s; the"
+        f" thresholds alone: {statistics.median(plain):.2f} s)",
         reached=max(rounds) <= SECONDS,
     )
 
 
-async def _looks(database: Database, *, drift: bool) -> float:
-    """Beats at which so many models are due as are looked at for drift in one; each once."""
+async def _looks(database: Database, directory: Path, *, drift: bool) -> float:
+    """Seconds of one core, the database's included, for beats at which so many models are due as
+    are looked at for drift in one; each once."""
     await database.execute(LATER, drift=drift)
-    spent = 0.0
+    spent, start = 0.0, time.perf_counter()
     while await database.execute(DUE, models=MOST_FOR_DRIFT):
-        start = time.perf_counter()
+        before = _seconds(directory)
         await monitoring.tick(database.sessions, clock=now, interval=timedelta(hours=1))
-        spent += time.perf_counter() - start
-    note(f"looked at thresholds{' and drift' if drift else ''}: {spent:.2f} s")
+        spent += _seconds(directory) - before
+    what = "thresholds and drift" if drift else "thresholds"
+    note(f"looked at {what}: {spent:.2f} s of a core in {time.perf_counter() - start:.2f} s")
     return spent
+
+
+def _seconds(directory: Path) -> float:
+    """Of a core, by this process and by those that serve the database."""
+    postmaster = next(directory.rglob("postmaster.pid")).read_text().split()[0]
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if fields[1] == postmaster:
+                ticks += int(fields[11]) + int(fields[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 async def _watched(database: Database, name: str, source: random.Random) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,6 +15,7 @@ from tests.monitoring.conftest import MINUTE, MODEL, Watchman
 from turnout import db
 from turnout.db import Sessions
 from turnout.events.tables import EventRow
+from turnout.monitoring import queries
 
 BASELINE = {
     "features": {
@@ -187,3 +189,17 @@ async def test_two_workers_look_once_and_tell_once(live_watchman: Watchman, sess
     async with db.transaction(sessions) as session:
         query = select(EventRow.id).where(EventRow.type == "alert.firing")
         assert len((await session.scalars(query)).all()) == 1
+
+
+async def test_models_that_serve_nothing_keep_no_others_waiting(
+    watchman: Watchman, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(queries, "MOST_FOR_DRIFT", 1)
+    for number in range(2):
+        await watchman.post("models", {"name": f"idle-{number}"})
+        await watchman.watch({"drift": {}}, model=f"idle-{number}")
+    await two_versions(watchman)
+    await said(watchman, {"1.0.0": USUAL, "2.0.0": EXPENSIVE})
+    await watchman.beat(2, every=MINUTE)
+
+    assert len(await watchman.alerts("firing")) == 1

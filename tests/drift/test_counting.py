@@ -24,8 +24,9 @@ VALUES: list[Any] = [
 async def counts(watchman: Watchman, session: AsyncSession, version: str = "1.0.0"):
     model = await registry.model(session, MODEL)
     found = await registry.version(session, model.id, version)
+    baselines = await queries.baselines(session, [found.id])
     gathered = await queries.gathered(
-        session, {model.id: [found.id]}, window=timedelta(hours=1), now=watchman.clock()
+        session, baselines, {model.id: [found.id]}, window=timedelta(hours=1), now=watchman.clock()
     )
     return gathered[found.id]
 
@@ -98,7 +99,11 @@ async def test_two_versions_are_counted_on_the_bins_of_both(
     model = await registry.model(session, MODEL)
     ids = await registry.version_ids(session, model.id, ["1.0.0", "2.0.0"])
     gathered = await queries.gathered(
-        session, {model.id: list(ids.values())}, window=timedelta(hours=1), now=watchman.clock()
+        session,
+        await queries.baselines(session, ids.values()),
+        {model.id: list(ids.values())},
+        window=timedelta(hours=1),
+        now=watchman.clock(),
     )
     beside = gathered[ids["1.0.0"]].beside
 

@@ -27,31 +27,32 @@ async def baselines(session: AsyncSession, version_ids: Collection[int]) -> dict
 
 async def gathered(
     session: AsyncSession,
+    found: Mapping[int, Baseline],
     serving: Mapping[int, Collection[int]],
     *,
     window: timedelta,
     now: datetime,
+    alone: bool = False,
 ) -> dict[int, Evidence]:
     """What the versions that serve answered, on the bins of their baselines, by version id.
 
-    `serving` has the ids of the versions by the id of their model. Three round trips, however
-    many there are; the window begins with the hour that it reaches into.
+    `serving` has the ids of the versions by the id of their model. Two round trips, however many
+    there are; the window begins with the hour that it reaches into. `alone` leaves out what others
+    answered beside them, which is most of the reading.
     """
-    found = await baselines(session, [one for ids in serving.values() for one in ids])
-    if not found:
-        return {}
-    known = await grids(session, serving)
-    beside = {one: ids for ids in serving.values() for one in ids}
+    known = await grids(session, serving) if found else {}
+    versions = {one: ids for ids in serving.values() for one in ids}
+    beside = {one: (one,) if alone else versions[one] for one in found if one in versions}
     wanted = [
         Wanted(grid=known[version_id], version_id=other, since=now - window)
-        for version_id in found
+        for version_id, others in beside.items()
         if version_id in known
-        for other in beside[version_id]
+        for other in others
     ]
     counts = await feature_counts(session, wanted, now=now)
     return {
-        version_id: _evidence(version_id, one, known.get(version_id), beside[version_id], counts)
-        for version_id, one in found.items()
+        version_id: _evidence(version_id, found[version_id], known.get(version_id), others, counts)
+        for version_id, others in beside.items()
     }
 
 

@@ -25,14 +25,19 @@ from turnout.monitoring.domain.watch import Watch
 from turnout.observations.domain.volume import Volume
 from turnout.observations.recent import Recent, recent
 from turnout.observations.volume import volumes
+from turnout.stats.verdict import Verdict
 
 Found = tuple[int, Rule, Watch]
 """A model, a rule that is watched of it, and how far that has come with one of its versions."""
 
+FEATURES: Final = "feature_drift"
 TRAFFIC: Final = "traffic_deviation"
 
+Reach = tuple[timedelta, int]
+"""How far back, and of which version."""
+
 _JUDGES: Final[Mapping[str, Callable[[Rule, Evidence | None], Judgement]]] = {
-    "feature_drift": judge_features,
+    FEATURES: judge_features,
     "prediction_drift": judge_prediction,
 }
 
@@ -45,14 +50,21 @@ async def judgements(
     now: datetime,
 ) -> list[Judgement]:
     """Judge rules about drift, in their order; the versions of one rule are told apart."""
-    evidence = await _evidence(session, found, serving, now)
-    known = await drift.baselines(
-        session, {watch.version_id for _, rule, watch in found if rule.metric not in _JUDGES}
-    )
+    known = await drift.baselines(session, {watch.version_id for *_, watch in found})
+    evidence = await _evidence(session, found, known, serving, now, alone=True)
     figures = await _by_baseline(session, found, known, wanted, now)
     traffic = {model_id for model_id, rule, _ in found if rule.metric == TRAFFIC}
     volume = await volumes(session, traffic, now=now) if traffic else {}
     single = [_judge(one, evidence, figures, volume) for one in found]
+    # Only where something has moved is it asked what answers beside it.
+    moved = [
+        one
+        for one, judgement in zip(found, single, strict=True)
+        if one[1].metric == FEATURES and judgement.verdict is Verdict.FAIL
+    ]
+    if moved:
+        evidence |= await _evidence(session, moved, known, serving, now)
+        single = [_judge(one, evidence, figures, volume) for one in found]
     together: dict[tuple[int, str], dict[int, Judgement]] = defaultdict(dict)
     for (model_id, rule, watch), judgement in zip(found, single, strict=True):
         together[model_id, rule.key][watch.version_id] = judgement
@@ -64,7 +76,7 @@ async def judgements(
 
 def _judge(
     one: Found,
-    evidence: Mapping[tuple[timedelta, int], Evidence],
+    evidence: Mapping[Reach, Evidence],
     figures: Mapping[tuple[int, str], Judgement],
     volume: Mapping[int, Volume],
 ) -> Judgement:
@@ -79,21 +91,24 @@ def _judge(
 async def _evidence(
     session: AsyncSession,
     found: Sequence[Found],
+    known: Mapping[int, Baseline],
     serving: Mapping[int, Mapping[int, str]],
     now: datetime,
-) -> dict[tuple[timedelta, int], Evidence]:
-    """By how far back it reaches, and version."""
+    *,
+    alone: bool = False,
+) -> dict[Reach, Evidence]:
     models: dict[timedelta, set[int]] = defaultdict(set)
     for model_id, rule, _ in found:
         if rule.metric in _JUDGES:
             models[rule.looks_back].add(model_id)
-    gathered: dict[tuple[timedelta, int], Evidence] = {}
+    evidence: dict[Reach, Evidence] = {}
     for window, ids in models.items():
+        versions = {one: tuple(serving.get(one, ())) for one in ids}
         of_window = await drift.gathered(
-            session, {one: tuple(serving.get(one, ())) for one in ids}, window=window, now=now
+            session, known, versions, window=window, now=now, alone=alone
         )
-        gathered |= {(window, version_id): one for version_id, one in of_window.items()}
-    return gathered
+        evidence |= {(window, version_id): one for version_id, one in of_window.items()}
+    return evidence
 
 
 async def _by_baseline(

@@ -83,7 +83,7 @@ async def _versions(
 ) -> list[VersionDriftView]:
     baselines = await drift.baselines(session, serving)
     evidence = await drift.gathered(
-        session, {model_id: tuple(serving)}, window=limits.window, now=now
+        session, baselines, {model_id: tuple(serving)}, window=limits.window, now=now
     )
     views = []
     for version_id, version in sorted(serving.items()):

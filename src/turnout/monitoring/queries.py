@@ -68,7 +68,7 @@ async def surveys(
             since=None if one.looked_at is None else now.replace(second=0, microsecond=0),
         )
     ]
-    drifting = {one.model_id for one in sets} if whole else _due_for_drift(sets, now)
+    drifting = {one.model_id for one in sets} if whole else _due_for_drift(sets, serving, now)
     due = [one for one in found if not one[1].drifts or one[0] in drifting]
     looks = await _looks(session, due, serving, now)
     resting: dict[int, list[Watch]] = defaultdict(list)
@@ -115,12 +115,15 @@ async def _looks(
     return looks
 
 
-def _due_for_drift(sets: Collection[ThresholdSet], now: datetime) -> set[int]:
+def _due_for_drift(
+    sets: Collection[ThresholdSet], serving: Collection[int], now: datetime
+) -> set[int]:
     """Those that have waited longest, and not too many at once: thresholds wait for them."""
     due = [
         one
         for one in sets
-        if one.thresholds.watches_drift
+        if one.model_id in serving
+        and one.thresholds.watches_drift
         and (
             one.drift_looked_at is None
             or not timedelta() <= now - one.drift_looked_at < DRIFT_EVERY

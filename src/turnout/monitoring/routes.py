@@ -53,6 +53,10 @@ async def replace_thresholds(
     latency at most 200 ms, confidence at least 0.60, each over the last 100 predictions. Broken at
     3 looks in a row, they roll back.
 
+    `drift` watches what moves away from the baselines of the versions, once a minute: features by
+    PSI over 0.2, answers by KL divergence over 0.1, accuracy down by 2 points, errors over 0.1 %,
+    the 99th percentile of latencies up by 20 ms, traffic off by 3 standard deviations.
+
     A rollback goes to the last proven version, or ends the rollout of which the version is the
     candidate. It is judged by a bound: what chance brings about now and then in 100 predictions
     takes nothing off the road. Rules that only alert are judged by the figure as it is, unless

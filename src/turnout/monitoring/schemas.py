@@ -36,7 +36,8 @@ class WatchView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThresholdsView:
-    """`rules` are all that are watched, those of the standard among them; none until some are set.
+    """`rules` are all that are watched, those of `standard` and `drift` among them; none until
+    some are set.
     `watches` has each of them with each version that serves."""
 
     model: str

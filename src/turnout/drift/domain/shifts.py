@@ -53,17 +53,31 @@ class Terms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shift:
-    """How far one feature, or the prediction, is from the baseline, over `n` predictions.
-
-    `whose` is said of what has moved; `change` is the largest of what makes the difference.
-    """
+    """How far one feature, or the prediction, is from the baseline; `whose` is said of what has
+    moved."""
 
     feature: str
-    n: int
+    expected: Distribution
+    counts: Sequence[int]
     divergence: Divergence
     verdict: Verdict
-    whose: Whose | None
-    change: str
+    whose: Whose | None = None
+
+    @property
+    def n(self) -> int:
+        return sum(self.counts)
+
+    @property
+    def change(self) -> str:
+        """The bin whose share has changed most, in words."""
+        former, now = sum(self.expected.bins), self.n
+        shares = [
+            (many / now, before / former)
+            for before, many in zip(self.expected.bins, self.counts, strict=True)
+        ]
+        place = max(range(len(shares)), key=lambda k: abs(shares[k][0] - shares[k][1]))
+        share, before = shares[place]
+        return f"{share:.1%} {_named(self.expected, place)}, {before:.1%} in the baseline"
 
 
 def feature_shifts(found: Evidence, terms: Terms) -> list[Shift]:
@@ -82,11 +96,11 @@ def _feature_shift(found: Evidence, name: str, distribution: Distribution, terms
     verdict = terms.verdict(moved, sum(counts))
     return Shift(
         feature=name,
-        n=sum(counts),
+        expected=distribution,
+        counts=counts,
         divergence=moved,
         verdict=verdict,
         whose=_whose_feature(found, name, terms) if verdict is Verdict.FAIL else None,
-        change=change(distribution, counts),
     )
 
 
@@ -116,11 +130,10 @@ def prediction_shift(found: Evidence, terms: Terms) -> Shift | None:
     moved = divergence(counts, distribution.bins)
     return Shift(
         feature=PREDICTION,
-        n=sum(counts),
+        expected=distribution,
+        counts=counts,
         divergence=moved,
         verdict=terms.verdict(moved, sum(counts)),
-        whose=None,
-        change=change(distribution, counts),
     )
 
 
@@ -130,18 +143,6 @@ def whose(others: Collection[Verdict]) -> Whose:
     if Verdict.PASS in others:
         return Whose.VERSION
     return Whose.WORLD if Verdict.FAIL in others else Whose.UNTOLD
-
-
-def change(distribution: Distribution, counts: Sequence[int]) -> str:
-    """The bin whose share has changed most, in words."""
-    former, now = sum(distribution.bins), sum(counts)
-    shares = [
-        (many / now, before / former)
-        for before, many in zip(distribution.bins, counts, strict=True)
-    ]
-    place = max(range(len(shares)), key=lambda k: abs(shares[k][0] - shares[k][1]))
-    share, before = shares[place]
-    return f"{share:.1%} {_named(distribution, place)}, {before:.1%} in the baseline"
 
 
 def _named(distribution: Distribution, place: int) -> str:

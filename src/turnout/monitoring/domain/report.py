@@ -177,8 +177,7 @@ def _prediction(
 def _distribution(
     found: Evidence, shift: Shift, beside: str | None, *, whose: Whose | None = None
 ) -> DistributionView:
-    expected = found.baseline.distributions[shift.feature]
-    counts = found.counts[shift.feature]
+    expected, counts = shift.expected, shift.counts
     index = stability(expected.bins, counts)
     answers = shift.feature == PREDICTION
     numbers = isinstance(expected, Histogram) and any(counts[:-1])
