@@ -71,13 +71,13 @@ async def test_answers_are_counted_as_classes_or_as_a_score(
 async def test_a_sample_is_counted_and_no_more(watchman: Watchman, session: AsyncSession):
     await watchman.release("1.0.0")
     await expects(watchman, "1.0.0", {"features": {"amount": AMOUNT}})
-    minutes = watchman.clock().minute + 1
-    for _ in range(2):
-        watchman.clock.advance(timedelta(milliseconds=1))
-        await answered(watchman, "1.0.0", [{"amount": k} for k in range(1500 * minutes)])
-    found = await counts(watchman, session)
+    counted = []
+    for minute in (0, 0, 1):
+        watchman.clock.advance(timedelta(minutes=minute, milliseconds=1))
+        await answered(watchman, "1.0.0", [{"amount": k} for k in range(1500)])
+        counted.append(sum((await counts(watchman, session)).counts["amount"]))
 
-    assert sum(found.counts["amount"]) == 1000 * minutes
+    assert counted == [1500, 2200, 2400], "the clock of tests begins with an hour"
 
 
 async def test_two_versions_are_counted_on_the_bins_of_both(

@@ -7,8 +7,10 @@ from turnout.observations.domain.grid import PREDICTION
 from turnout.observations.domain.prediction import LARGEST
 from turnout.observations.sums_sql import WITHIN_DAYS, each, of_batches
 
-SAMPLED_PER_MINUTE: Final = 1_000
-"""Predictions of one version that are looked at, on average since the hour began."""
+SAMPLED_AT_ONCE: Final = 2_000
+SAMPLED_PER_MINUTE: Final = 200
+"""Predictions of one version that are looked at: so many in an hour, and so many more for each
+minute of it that has begun. Ten thousand an hour tell as much as all."""
 
 _KEY: Final = ("version_id", "hour", "grid_id")
 
@@ -65,7 +67,7 @@ FOLD_FEATURES: Final = f"""
         FROM ranked LEFT JOIN feature_sample AS before
             ON before.model_id = :model_id AND before.version_id = ranked.version_id
                 AND before.hour = ranked.hour
-        WHERE rank <= {SAMPLED_PER_MINUTE} * minutes - coalesce(before.n, 0)
+        WHERE rank <= {SAMPLED_AT_ONCE} + {SAMPLED_PER_MINUTE} * minutes - coalesce(before.n, 0)
     ), counted AS (
         INSERT INTO feature_sample AS t (model_id, version_id, hour, n)
         SELECT :model_id, version_id, hour, count(*) FROM sample GROUP BY version_id, hour
