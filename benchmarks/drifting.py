@@ -148,7 +148,13 @@ async def _watched(database: Database, name: str, source: random.Random) -> None
         versions = [variant.version_id for variant in split.variants]
         for version in (await registry.versions_by_id(session, versions)).values():
             await drift.set_baseline(
-                session, version, BASELINE, origin=Origin.COUNTS, actor=ACTOR, now=now()
+                session,
+                version,
+                BASELINE,
+                origin=Origin.COUNTS,
+                actor=ACTOR,
+                now=now(),
+                reason=None,
             )
         watched = Thresholds(standard=Standard(), drift=Drift())
         await monitoring.set_thresholds(session, name, watched, actor=ACTOR, now=now())
