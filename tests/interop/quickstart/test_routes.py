@@ -85,6 +85,17 @@ async def test_a_share_of_zero_deactivates(client: AsyncClient):
     assert (await activate(client, one, 100)).json()["status"] == "active"
 
 
+async def test_two_who_set_shares_at_once_do_not_give_away_more_than_everything(
+    live_client: AsyncClient,
+):
+    one, two = await register(live_client, "v1"), await register(live_client, "v2")
+
+    answers = await asyncio.gather(*(activate(live_client, each, 70) for each in (one, two)))
+
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    assert sorted((await shares(live_client)).values()) == [0, 70]
+
+
 async def test_what_a_rollout_has_done_since_is_what_shares_go_by(client: AsyncClient):
     one = await register(client, "v1")
     two = await register(client, "v2")

@@ -1,5 +1,6 @@
 """What the quick start changes: all of it by the commands of the slices."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -53,7 +54,7 @@ async def register(session: AsyncSession, new: Registration, *, actor: str, now:
 
 async def activate(
     session: AsyncSession, model: ModelRef, model_id: str, weight: int, *, actor: str, now: datetime
-) -> Entry:
+) -> None:
     """Give one version this weight, and split the traffic in the proportions that follow."""
     await session.execute(select(func.pg_advisory_xact_lock(LOCK, model.id)))
     entries, split = await queries.entries(session, model), await queries.split(session, model)
@@ -63,29 +64,37 @@ async def activate(
     check_owner(split, Owner(kind=OwnerKind.PERSON, id=actor))
     weights = with_weight(entries, split, wanted, weight)
     if weights:
-        by_id = {each.version_id: each for each in entries}
-        await traffic.set_split_by_hand(
-            session,
-            model,
-            strategy=Spread.STICKY,
-            shares=[
-                Share(
-                    version=by_id[version_id].version,
-                    name=by_id[version_id].label,
-                    weight=share,
-                )
-                for version_id, share in proportional(weights).items()
-            ],
-            actor=actor,
-            now=now,
-        )
+        await _spread(session, model, entries, weights, actor=actor, now=now)
     elif present(entries, split):
         await traffic.withdraw(session, model, actor=actor, now=now)
     for each in entries:
-        if each.asked != weights.get(each.version_id, 0):
-            noted = replace(each, asked=weights.get(each.version_id, 0))
-            await _note(session, noted, actor=actor, now=now)
-    return replace(wanted, asked=weight)
+        asked = weights.get(each.version_id, 0)
+        if each.asked != asked:
+            await _note(session, replace(each, asked=asked), actor=actor, now=now)
+
+
+async def _spread(
+    session: AsyncSession,
+    model: ModelRef,
+    entries: Sequence[Entry],
+    weights: Mapping[int, int],
+    *,
+    actor: str,
+    now: datetime,
+) -> None:
+    shares = proportional(weights)
+    await traffic.set_split_by_hand(
+        session,
+        model,
+        strategy=Spread.STICKY,
+        shares=[
+            Share(version=each.version, name=each.label, weight=shares[each.version_id])
+            for each in entries
+            if each.version_id in shares
+        ],
+        actor=actor,
+        now=now,
+    )
 
 
 async def _note(session: AsyncSession, noted: Entry, *, actor: str, now: datetime) -> None:

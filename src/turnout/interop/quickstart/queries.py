@@ -1,7 +1,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -47,7 +47,8 @@ async def model(session: AsyncSession) -> ModelRef | None:
 
 
 async def entries(session: AsyncSession, model: ModelRef) -> list[Entry]:
-    return [entry(row.id, row.version, row.details) for row in await _rows(session, model)]
+    rows = await registry.versions(session, model.id, limit=MOST_VERSIONS)
+    return [entry(row.id, row.version, row.details) for row in rows]
 
 
 async def split(session: AsyncSession, model: ModelRef) -> Split | None:
@@ -58,7 +59,7 @@ async def stand(session: AsyncSession, now: datetime) -> Stand:
     found = await model(session)
     if found is None:
         return Stand()
-    rows = await _rows(session, found)
+    rows = await registry.versions(session, found.id, limit=MOST_VERSIONS)
     since, until = whole_minutes(now - WINDOW, now)
     performance = await observations.performance(session, found.id, since=since, until=until)
     return Stand(
@@ -84,7 +85,3 @@ async def shared(session: AsyncSession, now: datetime) -> list[Mapping[int, ArmE
     splits = await traffic.splits_since(session, found.id, now - WINDOW)
     keys = [(found.id, one.id) for one in splits[-MOST_SPLITS:]]
     return list((await observations.evidence(session, keys)).values())
-
-
-async def _rows(session: AsyncSession, model: ModelRef) -> Sequence[Any]:
-    return await registry.versions(session, model.id, limit=MOST_VERSIONS)

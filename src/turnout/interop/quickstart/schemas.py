@@ -155,12 +155,14 @@ class Models:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelPerformance(Measured):
-    model_id: str
-    name: str
-    version: str
-    status: Status
-    traffic_percent: Weight
+class ModelPerformance(Registered):
+    """What a model did in the last 7 days, seconds after it was seen."""
+
+    request_count: int
+    error_rate: float | None
+    avg_latency_ms: float | None
+    avg_confidence: float | None
+    accuracy: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,48 +182,53 @@ def registered(entry: Entry) -> Registered:
 
 
 def models_view(stand: Stand, only: Status | None) -> list[ModelEntry]:
-    views = [
-        ModelEntry(
-            **_identity(stand, entry),
-            description=stand.said[entry.version_id].description,
-            accuracy=stand.said[entry.version_id].accuracy,
-            created_at=stand.said[entry.version_id].created_at,
-            performance=Measured(**_measured(stand.figures.get(entry.version_id))),
+    weights = present(stand.entries, stand.split)
+    views = []
+    for entry in stand.entries:
+        said = stand.said[entry.version_id]
+        view = ModelEntry(
+            model_id=entry.model_id,
+            name=entry.name,
+            version=entry.label,
+            status=status(entry.version_id, stand.split),
+            traffic_percent=weights.get(entry.version_id, 0),
+            description=said.description,
+            accuracy=said.accuracy,
+            created_at=said.created_at,
+            performance=measured(stand.figures.get(entry.version_id)),
         )
-        for entry in stand.entries
-    ]
-    return [view for view in views if only is None or view.status is only]
+        if only is None or view.status is only:
+            views.append(view)
+    return views
 
 
 def performance_view(stand: Stand) -> list[ModelPerformance]:
-    """Of what serves or has been asked within the window."""
+    """Of what serves, or was asked within the window."""
     return [
         ModelPerformance(
-            **_identity(stand, entry), **_measured(stand.figures.get(entry.version_id))
+            model_id=view.model_id,
+            name=view.name,
+            version=view.version,
+            status=view.status,
+            traffic_percent=view.traffic_percent,
+            request_count=view.performance.request_count,
+            error_rate=view.performance.error_rate,
+            avg_latency_ms=view.performance.avg_latency_ms,
+            avg_confidence=view.performance.avg_confidence,
+            accuracy=view.performance.accuracy,
         )
-        for entry in stand.entries
-        if entry.version_id in stand.figures
-        or status(entry.version_id, stand.split) is not Status.INACTIVE
+        for view in models_view(stand, None)
+        if view.performance.request_count or view.status is not Status.INACTIVE
     ]
 
 
-def _identity(stand: Stand, entry: Entry) -> dict[str, Any]:
-    return {
-        "model_id": entry.model_id,
-        "name": entry.name,
-        "version": entry.label,
-        "status": status(entry.version_id, stand.split),
-        "traffic_percent": present(stand.entries, stand.split).get(entry.version_id, 0),
-    }
-
-
-def _measured(figures: Figures | None) -> dict[str, Any]:
+def measured(figures: Figures | None) -> Measured:
     if figures is None:
-        return {}
-    return {
-        "request_count": figures.predictions,
-        "error_rate": figures.error_rate,
-        "avg_latency_ms": figures.latency.value,
-        "avg_confidence": figures.confidence.value,
-        "accuracy": figures.accuracy,
-    }
+        return Measured()
+    return Measured(
+        request_count=figures.predictions,
+        error_rate=figures.error_rate,
+        avg_latency_ms=figures.latency.value,
+        avg_confidence=figures.confidence.value,
+        accuracy=figures.accuracy,
+    )
