@@ -103,6 +103,25 @@ def test_a_service_that_says_when_is_asked_then():
     assert len(buffer.due(3)) == 1
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(Reply(200, {"content-type": "text/html"}, b"<h1>Sign in</h1>"), id="a page"),
+        pytest.param(Reply(200, {"content-type": "application/json"}, b"{}"), id="other JSON"),
+        pytest.param(Reply(404, {"content-type": "text/html"}, b"nothing here"), id="no such page"),
+        pytest.param(Reply(301, {"location": "https://elsewhere"}, b""), id="a redirection"),
+    ],
+)
+def test_what_somebody_else_answers_gives_nothing_up(answer: Reply):
+    buffer = holding(3)
+
+    buffer.settle(sent(buffer), answer, 0)
+
+    assert waiting(buffer) == 3
+    assert buffer.trouble is not None
+    assert "not one of Turnout's" in buffer.trouble
+
+
 @pytest.mark.parametrize("status", [400, 404, 409, 422])
 def test_what_will_never_be_taken_is_given_up_and_said(status: int):
     buffer = holding(3)

@@ -117,6 +117,13 @@ def test_it_keeps_to_the_published_vectors(salt: str, unit: str, digest: str, ex
     assert Route(document(just_behind)).choose(json.loads(unit), None).variant == "to"
 
 
+def test_a_unit_that_is_no_text_is_said_to_be_none():
+    route = Route(document(split({"a": 5_000, "b": 5_000})))
+
+    with pytest.raises(TypeError, match=r"a unit is text, such as str\(42\)"):
+        route.choose(42, None)  # type: ignore[arg-type]
+
+
 def test_turns_count_on_while_the_split_stays():
     made = document(split({"a": 5_000, "b": 5_000}, strategy=Spread.ROUND_ROBIN))
     route = Route(made)

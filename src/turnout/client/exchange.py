@@ -3,6 +3,7 @@
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
@@ -34,6 +35,15 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def problem(self) -> bool:
+        """Whether the service itself refuses, and not something on the way to it."""
+        return self.headers.get("content-type", "").startswith("application/problem+json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +88,10 @@ def _given(fields: Mapping[str, Value | None]) -> dict[str, Value]:
 
 
 def content(reply: Reply) -> Any:
-    """The JSON of an answer; raises what a refusal says."""
-    if 200 <= reply.status < 300:
-        return json.loads(reply.body) if reply.body else None
+    """The JSON of an answer; raises what a refusal says, and for an answer that is no JSON."""
+    if reply.ok:
+        with suppress(ValueError):
+            return json.loads(reply.body)
     raise refused(reply)
 
 
@@ -91,7 +102,7 @@ def refused(reply: Reply) -> Refused:
 
 def _problem(reply: Reply) -> Problem:
     """Read a problem document; whoever else answered, such as a proxy, is quoted."""
-    if reply.headers.get("content-type", "").startswith("application/problem+json"):
+    if reply.problem:
         found = json.loads(reply.body)
         facts = {name: value for name, value in found.items() if name not in _STANDARD}
         return Problem(**{name: found[name] for name in _STANDARD}, facts=facts)

@@ -6,7 +6,6 @@ While the service is away, the last known route goes on being used.
 """
 
 import asyncio
-import json
 import random
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,8 +13,8 @@ from typing import Final
 
 from turnout.client.engine import Engine, log
 from turnout.client.errors import TurnoutError, Unreachable
-from turnout.client.exchange import Reply, Request, path, refused
-from turnout.client.routing import Route
+from turnout.client.exchange import Request, content, path
+from turnout.client.routing import Route, RouteDocument
 
 WAIT: Final = 30
 """Seconds for which the service is asked to hold a request."""
@@ -27,6 +26,7 @@ POLL: Final = 1.0
 """Seconds between two requests that are not held."""
 
 LAST_RETRY: Final = 2.0
+NOT_MODIFIED: Final = 304
 
 
 class Follower:
@@ -53,42 +53,39 @@ class Follower:
     async def _look(self) -> float:
         """Ask once; returns the seconds before the next time."""
         begun = asyncio.get_running_loop().time()
+        wait = self._wait()
         try:
-            reply = await self._engine.exchange(self._request())
-        except Unreachable as error:
+            reply = await self._engine.exchange(self._request(wait))
+            if reply.status != NOT_MODIFIED:
+                self._take(content(reply), reply.headers.get("etag"))
+        except TurnoutError as error:
             return self._failed(error)
         except Exception as error:  # noqa: BLE001  (whatever it is, the known route is used)
-            log.error("the route of %s cannot be followed", self._model, exc_info=error)
+            log.error("the route of %s cannot be read", self._model, exc_info=error)
             return self._failed(Unreachable(str(error)))
-        if reply.status in {200, 304} and self._retry != PACE and self._route:
-            log.info("the route of %s is followed again", self._model)
-        if reply.status == 200:
-            self._take(reply)
-            return PACE
-        if reply.status == 304:
-            self._retry = PACE
-            taken = asyncio.get_running_loop().time() - begun
-            return max(PACE, POLL - taken)
-        return self._failed(refused(reply))
+        if self._retry != PACE and self._route:
+            log.info("the route of %s is followed", self._model)
+        self._retry = PACE
+        held = asyncio.get_running_loop().time() - begun
+        return PACE if not wait or reply.status != NOT_MODIFIED else max(PACE, POLL - held)
 
-    def _request(self) -> Request:
-        place = path("models", self._model, "route")
-        if self._tag is None:
-            return Request(method="GET", path=place)
-        # After a failure the first request is not held: it tells that the service is back.
-        wait = WAIT if self._retry == PACE else 0
+    def _wait(self) -> int:
+        """For how long the next request may be held. After a failure, for no time: its answer
+        tells that the service is back, and where long requests are cut short, it polls."""
+        return WAIT if self._tag is not None and self._retry == PACE else 0
+
+    def _request(self, wait: int) -> Request:
         return Request(
             method="GET",
-            path=place,
+            path=path("models", self._model, "route"),
             query={"wait": wait} if wait else {},
-            headers={"If-None-Match": self._tag},
+            headers={} if self._tag is None else {"If-None-Match": self._tag},
             patience=wait,
         )
 
-    def _take(self, reply: Reply) -> None:
-        self._route = Route(json.loads(reply.body), self._route)
-        self._tag = reply.headers.get("etag")
-        self._retry = PACE
+    def _take(self, document: RouteDocument, tag: str | None) -> None:
+        self._route = Route(document, self._route)
+        self._tag = tag
         self._publish(self._route)
 
     def _failed(self, error: TurnoutError) -> float:

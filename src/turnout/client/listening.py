@@ -55,6 +55,8 @@ class Listener:
                 except Unreachable as error:
                     log.warning("events are not followed: %s", error)
                     self._note_begun()
+                except Exception:  # noqa: BLE001  (an event that cannot be read is passed over)
+                    log.exception("events cannot be read")
                 await asyncio.sleep(self._retry)
                 self._retry = min(self._retry * 2, LAST_RETRY)
         finally:

@@ -5,25 +5,27 @@ at most one batch under way, and sends it until the service has taken it or refu
 its id a batch counts once, however often it is sent.
 """
 
-import json
 import os
 import uuid
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import Condition
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Final, Literal, TypedDict, cast
 
-from turnout.client.exchange import Reply, Request, encoded, path, refused
+from turnout.client.errors import Refused
+from turnout.client.exchange import Reply, Request, content, encoded, path, refused
 from turnout.client.routing import Choice
 
 BATCH_ROWS: Final = 2_000
 FIRST_RETRY: Final = 0.2
 LAST_RETRY: Final = 5.0
-PASSING: Final = {401, 403, 408, 425, 429, 500, 502, 503, 504}
-"""What says nothing about the rows. A key may be given its role, or its model, while they wait."""
-
 TOO_LARGE: Final = 413
+FINAL: Final = {400, 404, 409, TOO_LARGE, 422}
+"""What the service will never take, however often it is sent. Anything else may pass: a key may be
+given its role or its model while recordings wait, and a proxy may be mended."""
+
 LONGEST_ERROR: Final = 200
 
 Label = str | int | float | bool
@@ -245,7 +247,8 @@ class Buffer:
             return said
 
     def _settle(self, lane: _Lane, batch: Batch, reply: Reply | None, now: float) -> str | None:
-        if reply is None or reply.status in PASSING:
+        report = _report(reply) if reply else None
+        if reply is None or not (report or _final(reply)):
             wait = _asked_to_wait(reply) if reply else None
             lane.retry_at = now + (lane.delay if wait is None else min(wait, LAST_RETRY))
             lane.delay = min(lane.delay * 2, LAST_RETRY)
@@ -258,14 +261,12 @@ class Buffer:
             return None
         lane.settled += len(batch.rows)
         self._waiting -= len(batch.rows)
-        if not 200 <= reply.status < 300:
+        if report is None:
             self._refused += len(batch.rows)
             return f"{len(batch.rows)} recordings of {batch.model} refused: {refused(reply)}"
-        return self._note(batch, reply)
+        return self._note(batch, report)
 
-    def _note(self, batch: Batch, reply: Reply) -> str | None:
-
-        report: Report = json.loads(reply.body)
+    def _note(self, batch: Batch, report: Report) -> str | None:
         bad = report["rejected"]
         self._refused += len(bad)
         self._taken += len(batch.rows) - len(bad)
@@ -290,6 +291,19 @@ class Buffer:
             return Recordings(
                 taken=self._taken, refused=self._refused, shed=self._shed, waiting=self._waiting
             )
+
+
+def _report(reply: Reply) -> Report | None:
+    """What the service says became of a batch, if it was the service that answered."""
+    with suppress(Refused):
+        found = content(reply)
+        if isinstance(found, dict) and "rejected" in found:
+            return cast("Report", found)
+    return None
+
+
+def _final(reply: Reply) -> bool:
+    return reply.status == TOO_LARGE or (reply.problem and reply.status in FINAL)
 
 
 def _asked_to_wait(reply: Reply) -> float | None:

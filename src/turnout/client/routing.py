@@ -172,7 +172,10 @@ class Route:
         if (self._pinned or self._targeted) and (arm := self._override(unit, attributes)):
             return Choice(arm, unit, attributes)
         if unit is not None and self._by_unit:
-            place = xxh64_intdigest((self._prefix + unit).encode()) % BUCKETS
+            try:
+                place = xxh64_intdigest((self._prefix + unit).encode()) % BUCKETS
+            except TypeError:
+                raise TypeError(f"a unit is text, such as str({unit!r})") from None
         else:
             place = self._draw()
         return Choice(self._table[place], unit, attributes)

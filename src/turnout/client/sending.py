@@ -40,8 +40,12 @@ class Sender:
 
     async def _send(self, batch: Batch) -> None:
         reply: Reply | None = None
-        with suppress(Unreachable):
+        try:
             reply = await self._engine.exchange(batch.request())
+        except Unreachable:
+            pass
+        except Exception:  # noqa: BLE001  (no error may end the sending of what follows)
+            log.exception("recordings of %s cannot be sent", batch.model)
         settle(self._buffer, batch, reply)
 
 
