@@ -20,8 +20,11 @@ from turnout.client.sending import Sender, drain
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+SETTLE_WITHIN: Final = 1.0
+"""Seconds that the thread has at the end to finish what it is about."""
+
 CLOSE_WITHIN: Final = 5.0
-"""Seconds for sending what still waits when a client is closed, or at the end of the process."""
+"""Seconds for sending what still waits after that."""
 
 
 class Core:
@@ -124,6 +127,9 @@ class Core:
         if self.engine.closed:
             return
         self.buffer.shut()
+        if self._sender is not None and self.buffer.trouble is None:
+            self._sender.wake()
+            self.buffer.wait(SETTLE_WITHIN)
         self.engine.stop()
         if self.buffer.recordings().waiting:
             drain(self.buffer, self.engine.address, seconds=CLOSE_WITHIN)

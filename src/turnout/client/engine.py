@@ -30,6 +30,8 @@ RETRY_AFTER: Final = (0.2, 1.0)
 SILENT_FOR: Final = 60.0
 """A stream of events that says nothing for so long, not even a comment, is lost."""
 
+BREATH: Final = 0.01
+
 log: Final = logging.getLogger("turnout.client")
 
 _abandoned: Final[list[object]] = []
@@ -134,6 +136,11 @@ class Engine:
             )
         except httpx2.TransportError as error:
             raise self._unreachable(error) from error
+        except RuntimeError as error:
+            if threading.main_thread().is_alive():
+                raise
+            # At the end of a process Python lets no thread resolve a name any more.
+            raise self._unreachable(error) from error
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Reply(response.status_code, headers, response.content)
 
@@ -211,10 +218,12 @@ class Engine:
         )
 
     async def _end(self) -> None:
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # anyio warns of connections that are cancelled in the instant in which they begin.
+        await asyncio.sleep(BREATH)
+        while tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         if self._http is not None:
             await self._http.aclose()
 
