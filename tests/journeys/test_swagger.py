@@ -1,4 +1,5 @@
-"""Swagger UI as an operator uses it: open the operation, fill in the id, click Execute."""
+"""Swagger UI as an operator uses it: open the operation, fill in the id, click Execute; and
+Authorize first, where the service asks for a key."""
 
 import os
 import shutil
@@ -9,6 +10,7 @@ from httpx2 import Client
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service as Driver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as expected
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -71,28 +73,42 @@ def rollout(api: Client) -> str:
     return identity
 
 
-def execute(browser: Chrome, url: str, operation: str, rollout: str) -> int:
-    """Open the operation by its link, fill in the id, click Execute; answer the status shown."""
+def opened(browser: Chrome, url: str, tag: str, operation: str) -> WebElement:
+    """The operation, opened by its link."""
     browser.get("about:blank")
-    browser.get(f"{url}/docs#/rollouts/{operation}")
-    wait = WebDriverWait(browser, 20)
-    block = wait.until(
-        expected.presence_of_element_located((By.ID, f"operations-rollouts-{operation}"))
+    browser.get(f"{url}/docs#/{tag}/{operation}")
+    place = By.ID, f"operations-{tag}-{operation}"
+    return WebDriverWait(browser, 60).until(expected.presence_of_element_located(place))
+
+
+def found(browser: Chrome, within: Chrome | WebElement, selector: str) -> WebElement:
+    element = WebDriverWait(browser, 60).until(
+        lambda _: within.find_element(By.CSS_SELECTOR, selector)
     )
-    field = wait.until(
-        lambda _: block.find_element(By.CSS_SELECTOR, "input[placeholder^=rollout_id]")
-    )
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", field)
-    field.send_keys(rollout)
-    button = block.find_element(By.CSS_SELECTOR, "button.execute")
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
-    wait.until(expected.element_to_be_clickable(button)).click()
-    status = wait.until(
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+    return element
+
+
+def click(browser: Chrome, within: Chrome | WebElement, selector: str) -> None:
+    button = found(browser, within, selector)
+    WebDriverWait(browser, 60).until(expected.element_to_be_clickable(button)).click()
+
+
+def executed(browser: Chrome, block: WebElement) -> int:
+    """Click Execute; answer the status shown."""
+    click(browser, block, "button.execute")
+    status = WebDriverWait(browser, 60).until(
         lambda _: block.find_element(
             By.CSS_SELECTOR, ".live-responses-table tr.response .response-col_status"
         ).text.split()
     )
     return int(status[0])
+
+
+def execute(browser: Chrome, url: str, operation: str, rollout: str) -> int:
+    block = opened(browser, url, "rollouts", operation)
+    found(browser, block, "input[placeholder^=rollout_id]").send_keys(rollout)
+    return executed(browser, block)
 
 
 def test_promote_and_roll_back_with_a_few_clicks(
@@ -109,3 +125,22 @@ def test_promote_and_roll_back_with_a_few_clicks(
     assert after["phase"] == "rolled_back"
     log = browser.get_log("browser")  # type: ignore[no-untyped-call]
     assert [entry for entry in log if entry["source"] == "network"] == []
+
+
+def test_authorize_with_a_key(browser: Chrome, service: Service, api: Client):
+    """The last one here: with a key, the service is open to nobody without one."""
+    made = api.post("api-keys", json={"name": "ada", "role": "viewer"})
+    key = made.raise_for_status().json()["key"]
+
+    block = opened(browser, service.url, "access", "show_caller")
+    before = executed(browser, block)
+    click(browser, block, "button.btn-clear")
+    click(browser, browser, ".auth-wrapper button.authorize")
+    field = "//h4[contains(., 'bearer')]/ancestor::div[contains(@class, 'auth-container')]//input"
+    browser.find_element(By.XPATH, field).send_keys(key)
+    click(browser, browser, ".auth-container button.authorize")
+    click(browser, browser, ".auth-container button.btn-done")
+    after = executed(browser, block)
+
+    assert (before, after) == (401, 200)
+    assert '"name": "ada"' in block.find_element(By.CSS_SELECTOR, ".live-responses-table").text
