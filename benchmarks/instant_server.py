@@ -2,7 +2,8 @@
 
 from turnout.cli.app import main
 from turnout.gateway.runtimes import pool
-from turnout.gateway.runtimes.answers import Answer, JsonValue
+from turnout.gateway.runtimes.answers import Answer
+from turnout.quantities import JsonValue
 
 
 class Instant:

@@ -6,7 +6,7 @@ those functions must not know pydantic. The marker here therefore speaks pydanti
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -16,6 +16,8 @@ BASIS_POINTS: Final = 10_000
 
 Clock = Callable[[], datetime]
 """Tells the time in UTC; in tests it moves when a test says so."""
+
+JsonValue = bool | int | float | str | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 
 STRICT: Final[Any] = {"extra": "forbid", "allow_inf_nan": False}
 """Set as `__pydantic_config__` on a value type that is read from a request."""
@@ -118,6 +120,23 @@ class Reading:
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Mapping[str, Any]:
         return dict(self.describe)
+
+
+@dataclass(frozen=True, slots=True)
+class ByKind:
+    """Have pydantic pick one of these by its `kind`, so that errors speak of that one alone."""
+
+    kinds: tuple[Any, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return {
+            "type": "tagged-union",
+            "discriminator": "kind",
+            "choices": {
+                kind.__dataclass_fields__["kind"].default: handler.generate_schema(kind)
+                for kind in self.kinds
+            },
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,8 @@ ONE, TWO, THREE, FOUR, FIVE = chain_of(5)
         pytest.param(
             [ONE, moved(THREE, 2), moved(FOUR, 3)], (2, "out_of_place"), id="the rest closed ranks"
         ),
+        pytest.param([moved(TWO, 0), ONE], (0, "out_of_place"), id="before the first"),
+        pytest.param([moved(TWO, -7), ONE], (-7, "out_of_place"), id="long before the first"),
     ],
 )
 def test_what_is_wrong_with_a_chain(entries: list[Entry], found: tuple[int, str] | None) -> None:
@@ -182,6 +184,12 @@ async def test_an_entry_is_not_changed_while_it_is_sealed(sessions: Sessions):
             "UPDATE audit_entry SET actor = 'bob' WHERE position = 2", (2, "changed"), id="an actor"
         ),
         pytest.param("DELETE FROM audit_entry WHERE position = 2", (2, "missing"), id="removed"),
+        pytest.param(
+            """INSERT INTO audit_entry (at, actor, action, subject, position, hash)
+            VALUES (now(), 'ann', 'version.approved', 'models/a', 0, repeat('0', 64))""",
+            (0, "out_of_place"),
+            id="forged before the first",
+        ),
         pytest.param(
             """UPDATE audit_entry SET after = '{"tags": [1.0, 2.5, 1e20]}' WHERE position = 1""",
             (1, "changed"),

@@ -55,7 +55,7 @@ async def test_the_path_of_slack_is_a_secret_too(client: AsyncClient):
     ("body", "says"),
     [
         pytest.param({"url": "ftp://x/y"}, "https://", id="another scheme"),
-        pytest.param({"url": "https://u:p@example.com"}, "password", id="a password in the url"),
+        pytest.param({"url": "https://u:p@example.com"}, "credentials", id="a password in the url"),
         pytest.param({"url": "http://169.254.169.254/"}, "link-local", id="a forbidden address"),
         pytest.param({"events": []}, "events", id="no events"),
         pytest.param({"events": ["rollout.rolledback"]}, "matches no event", id="a wrong type"),

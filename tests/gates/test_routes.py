@@ -277,7 +277,7 @@ async def test_the_documented_policies_work_as_sent(client: AsyncClient, name: s
         ),
         pytest.param(
             {"production": {"gates": [{"kind": "webhook", "name": "x", "url": "ftp://x"}]}},
-            "write https://",
+            "write http:// or https://",
             id="no address",
         ),
         pytest.param(

@@ -357,5 +357,5 @@ async def test_names_that_lead_to_the_metadata_service_are_not_followed(http):
 async def test_a_literal_address_of_the_metadata_service_is_refused(http):
     config = HttpRuntime(url="http://169.254.169.254/latest", protocol="json")
 
-    with pytest.raises(RuntimeFailure, match="where no model server lives"):
+    with pytest.raises(RuntimeFailure, match="which is not called"):
         model(http, config)

@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from turnout.gateway.runtimes.answers import Answer, InputMismatch, JsonValue
+from turnout.gateway.runtimes.answers import Answer, InputMismatch
 from turnout.gateway.runtimes.sentiment import LONGEST, DemoSentiment, score, sentiment
+from turnout.quantities import JsonValue
 
 
 @pytest.mark.parametrize(

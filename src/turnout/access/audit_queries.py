@@ -71,8 +71,10 @@ async def entries(
     return [entry(row) for row in rows]
 
 
-async def sealed_after(session: AsyncSession, position: int, *, limit: int) -> list[Entry]:
-    query = select(AuditEntry).where(AuditEntry.position > position)
+async def sealed_after(session: AsyncSession, position: int | None, *, limit: int) -> list[Entry]:
+    """In order of positions; without one, from wherever they begin."""
+    here = AuditEntry.position
+    query = select(AuditEntry).where(here.is_not(None) if position is None else here > position)
     rows = await session.scalars(query.order_by(AuditEntry.position).limit(limit))
     found = [entry(row) for row in rows]
     session.expunge_all()  # or a long chain would stay in memory
@@ -96,7 +98,8 @@ async def every_entry(session: AsyncSession, sought: Sought) -> AsyncIterator[En
 async def verification(session: AsyncSession, known: Head | None = None) -> Verification:
     """Follow the whole chain, a thousand entries at a time in memory."""
     chain, seen, broken = Chain(known), 0, None
-    position = 0
+    # Not from position 1: what somebody has put before it is part of the log that others read.
+    position: int | None = None
     while broken is None:
         found = await sealed_after(session, position, limit=CHUNK)
         for one in found:
@@ -106,7 +109,7 @@ async def verification(session: AsyncSession, known: Head | None = None) -> Veri
             seen += len(found)
             break
         seen += len(found)
-        position = found[-1].position or position
+        position = found[-1].position
     unsealed = select(func.count()).where(AuditEntry.position.is_(None))
     return Verification(
         intact=broken is None,

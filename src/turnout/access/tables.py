@@ -20,6 +20,8 @@ class AuditEntry(Base):
     __tablename__ = "audit_entry"
     __table_args__ = (
         Index(None, "subject", "id"),
+        Index(None, "actor", "id"),
+        Index(None, "at"),
         Index("ix_audit_entry_unsealed", "id", postgresql_where=text("position IS NULL")),
     )
 

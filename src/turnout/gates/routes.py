@@ -102,9 +102,9 @@ async def run_gates(
 ) -> ReportView:
     """Answers 200 with the report, whatever it says; the report is kept with the others.
 
-    Every gate is run anew, whatever it found before. Retries, release groups, experiments and
-    starts by the worker go by what slow gates (latency, entry points, webhooks) found last, as
-    long as the version is unchanged.
+    Every gate is run anew, whatever it found before. What the worker starts or concludes by itself
+    goes by what slow gates (latency, entry points, webhooks) found last, as long as the version is
+    unchanged.
     """
     if body.to not in GATED:
         raise NotGated(body.to)

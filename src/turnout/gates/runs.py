@@ -23,11 +23,11 @@ from turnout.gates.domain import slow
 from turnout.gates.domain.judge import slow_gates
 from turnout.gates.domain.policy import EntryPointGate, LatencyGate, SlowGate, WebhookGate
 from turnout.gates.domain.report import Check, Finding
-from turnout.gates.domain.signatures import JsonValue, sample
+from turnout.gates.domain.signatures import sample
 from turnout.gates.domain.slow import Broken, NoAnswer, Said, Timed, Unmeasurable
 from turnout.gates.queries import Case
 from turnout.outgoing import CallFailed, Calls
-from turnout.quantities import Clock
+from turnout.quantities import Clock, JsonValue
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.version import VersionRecord, VersionRef
 from turnout.telemetry import first_line

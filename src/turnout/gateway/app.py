@@ -14,12 +14,12 @@ from turnout.gateway import metrics
 from turnout.gateway.lookups import Lookups, RouteOnItsWay
 from turnout.gateway.recorder import Recorder
 from turnout.gateway.responder import Responder, Served
-from turnout.gateway.runtimes.answers import Answer, JsonValue
+from turnout.gateway.runtimes.answers import Answer
 from turnout.gateway.runtimes.pool import RuntimePool
 from turnout.gateway.schemas import AssignRequest, PredictRequest, predict_requests, read
 from turnout.gateway.shadows import Shadows
 from turnout.gateway.snapshot import LiveRoute, Snapshot, SnapshotKeeper
-from turnout.quantities import Clock
+from turnout.quantities import Clock, JsonValue
 from turnout.registry.domain.version import VersionRef
 from turnout.settings import Settings
 from turnout.traffic.domain.assignment import assign, forced

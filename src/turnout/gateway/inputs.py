@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from turnout.gateway.runtimes.answers import Answer, JsonValue
+from turnout.gateway.runtimes.answers import Answer
 from turnout.observations.domain.grid import PREDICTION
 from turnout.observations.domain.prediction import LARGEST
 from turnout.observations.feature_sql import SAMPLED_PER_MINUTE
+from turnout.quantities import JsonValue
 from turnout.traffic.domain.overrides import Attribute
 
 MOST_INPUTS = 200

@@ -17,7 +17,6 @@ from turnout.gateway.runtimes.answers import (
     Answer,
     Failure,
     InputMismatch,
-    JsonValue,
     RuntimeFailure,
 )
 from turnout.gateway.runtimes.pool import RuntimePool
@@ -25,7 +24,7 @@ from turnout.gateway.schemas import PredictRequest
 from turnout.gateway.shadows import Shadows
 from turnout.gateway.snapshot import LiveRoute
 from turnout.observations.domain.prediction import Prediction, uuid7
-from turnout.quantities import Clock
+from turnout.quantities import Clock, JsonValue
 from turnout.registry.domain.runtime import ExternalRuntime
 from turnout.registry.domain.version import VersionRef
 from turnout.telemetry import first_line, log

@@ -96,6 +96,8 @@ class Chain:
         assert entry.position is not None
         if self._doubted is not None:
             return self._judged(self._doubted, entry)
+        if entry.position <= self.head.position:
+            return _inserted(entry)
         if entry.position != self.head.position + 1:
             return _missing(self.head.position + 1, entry.position)
         # Whoever owns the table can also take the hash away.
@@ -142,14 +144,24 @@ class Chain:
             or entry.hash is None
             or behind.hash == seal(behind, behind.position, entry.hash)
         )
+        if not rest_fits:
+            return _inserted(entry)
         return Broken(
             position=entry.position,
             id=entry.id,
-            kind=Break.CHANGED if rest_fits else Break.OUT_OF_PLACE,
-            detail=f"entry {entry.id} does not say what was sealed"
-            if rest_fits
-            else f"entry {entry.id} was inserted, or moved here from another position",
+            kind=Break.CHANGED,
+            detail=f"entry {entry.id} does not say what was sealed",
         )
+
+
+def _inserted(entry: Entry) -> Broken:
+    assert entry.position is not None
+    return Broken(
+        position=entry.position,
+        id=entry.id,
+        kind=Break.OUT_OF_PLACE,
+        detail=f"entry {entry.id} was inserted, or moved here from another position",
+    )
 
 
 def _missing(first: int, found: int) -> Broken:

@@ -9,7 +9,7 @@ from annotated_types import MaxLen
 
 from turnout.automation.domain.checks import STANDARD, UpdateRule
 from turnout.automation.domain.update import UpdateTrigger, UpdateWish
-from turnout.gates.domain.policy import Deadline, check_secret_env, check_webhook
+from turnout.gates.domain.policy import Deadline, check_hook, check_secret_env
 from turnout.quantities import STRICT, Duration, Reading
 from turnout.registry.domain.fields import Address, Label, Summary
 
@@ -37,9 +37,7 @@ class Retraining:
 
     __pydantic_config__ = STRICT
 
-    url: Annotated[
-        Address, Reading(check=check_webhook, describe={"type": "string", "format": "uri"})
-    ]
+    url: Annotated[Address, Reading(check=check_hook, describe={"type": "string", "format": "uri"})]
     secret_env: Label | None = None
     timeout: Deadline = timedelta(seconds=30)
     wait: Duration = timedelta(days=7)

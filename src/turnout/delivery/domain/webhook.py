@@ -9,6 +9,7 @@ from uuid import UUID
 
 from annotated_types import Len, MaxLen
 
+from turnout.addresses import Reach, check_url
 from turnout.errors import Conflict, NotFound, Unprocessable
 from turnout.events.domain import Event, EventType, check_pattern, wanted
 from turnout.quantities import STRICT, Line, Reading, check_line
@@ -62,21 +63,17 @@ class WrongSecret(Unprocessable):
     """The secret does not fit the webhook's format."""
 
 
-def check_url(url: str) -> str:
+def check_hook(url: str) -> str:
+    """Accept an address that some installation may call; what this one may is checked then."""
     check_line(url)
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("a webhook's url begins with https:// or http:// and names a host")
-    if parts.username is not None or parts.fragment:
-        raise ValueError("a webhook's url holds neither user, password nor fragment")
-    return url
+    return check_url(url, Reach.PRIVATE)
 
 
 Url = Annotated[
     str,
     Len(1, 2000),
     Reading(
-        check=check_url,
+        check=check_hook,
         describe={
             "type": "string",
             "format": "uri",

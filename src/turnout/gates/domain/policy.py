@@ -5,11 +5,11 @@ from dataclasses import dataclass, fields
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final, Literal
-from urllib.parse import urlsplit
 
 from annotated_types import Ge, Gt, Le, Len, MaxLen
 
-from turnout.quantities import STRICT, Duration, Reading
+from turnout.addresses import Reach, check_url
+from turnout.quantities import STRICT, ByKind, Duration, Reading
 from turnout.registry.domain.fields import Address, Label, Number, Summary
 from turnout.registry.domain.version import VersionDetails
 
@@ -167,13 +167,9 @@ class EntryPointGate:
     timeout: Deadline = timedelta(seconds=30)
 
 
-def check_webhook(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"{url!r} is not an address: write https:// and a host")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("credentials do not belong in a url: sign with secret_env")
-    return url
+def check_hook(url: str) -> str:
+    """Accept an address that some installation may call; what this one may is checked then."""
+    return check_url(url, Reach.PRIVATE)
 
 
 def check_secret_env(name: str | None) -> None:
@@ -196,9 +192,7 @@ class WebhookGate:
 
     kind: Literal["webhook"] = "webhook"
     name: Label
-    url: Annotated[
-        Address, Reading(check=check_webhook, describe={"type": "string", "format": "uri"})
-    ]
+    url: Annotated[Address, Reading(check=check_hook, describe={"type": "string", "format": "uri"})]
     secret_env: Label | None = None
     timeout: Deadline = timedelta(seconds=30)
 
@@ -262,22 +256,7 @@ KINDS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _ByKind:
-    """Have pydantic pick the class by `kind`, so that errors speak of that one alone."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        return {
-            "type": "tagged-union",
-            "discriminator": "kind",
-            "choices": {
-                kind.__dataclass_fields__["kind"].default: handler.generate_schema(kind)
-                for kind in KINDS
-            },
-        }
-
-
-Gate = Annotated[QuickGate | SlowGate, _ByKind()]
+Gate = Annotated[QuickGate | SlowGate, ByKind(KINDS)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

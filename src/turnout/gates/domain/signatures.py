@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from turnout.quantities import JsonValue
 from turnout.registry.domain.signature import DType, Signature, TensorSpec
-
-JsonValue = bool | int | float | str | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 
 _INTEGERS: Final = (DType.INT8, DType.INT16, DType.INT32, DType.INT64)
 _NATURALS: Final = (DType.UINT8, DType.UINT16, DType.UINT32, DType.UINT64)

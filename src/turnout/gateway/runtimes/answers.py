@@ -10,8 +10,7 @@ import msgspec
 
 from turnout.errors import Unprocessable
 from turnout.observations.domain.prediction import class_text
-
-JsonValue = bool | int | float | str | None | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
+from turnout.quantities import JsonValue
 
 LONGEST_CLASS: Final = 100
 """A longer text is an answer in words, not the name of a class."""

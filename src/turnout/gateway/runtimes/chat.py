@@ -15,11 +15,11 @@ from turnout.gateway.runtimes.answers import (
     Answer,
     Failure,
     InputMismatch,
-    JsonValue,
     RuntimeFailure,
 )
 from turnout.gateway.runtimes.http import Endpoint, Reply, checked_server
 from turnout.observations.domain.prediction import LARGEST
+from turnout.quantities import JsonValue
 from turnout.registry.domain.chat import places, spoken
 from turnout.registry.domain.runtime import OpenAIRuntime
 from turnout.registry.domain.version import VersionRef

@@ -17,13 +17,13 @@ from turnout.gateway.runtimes.answers import (
     Answer,
     Failure,
     InputMismatch,
-    JsonValue,
     RuntimeFailure,
     confidence_of,
     label_of,
     timed_out,
 )
 from turnout.observations.domain.prediction import LARGEST
+from turnout.quantities import JsonValue
 from turnout.registry.domain.runtime import MODEL_SERVERS, HttpRuntime, check_server
 from turnout.registry.domain.version import VersionRef
 

@@ -16,10 +16,10 @@ from turnout.gateway.runtimes.answers import (
     Answer,
     Failure,
     InputMismatch,
-    JsonValue,
     RuntimeFailure,
 )
 from turnout.gateway.runtimes.tensors import TEXT, Array, Port, answer_of, feeds
+from turnout.quantities import JsonValue
 from turnout.registry.domain.signature import DType, Signature
 
 _DATATYPES: Final = {

@@ -11,11 +11,11 @@ from typing import Any, Final, Self
 from turnout.gateway.runtimes.answers import (
     Answer,
     Failure,
-    JsonValue,
     RuntimeFailure,
     timed_out,
 )
 from turnout.gateway.runtimes.tensors import Array, Port, answer_of, dtype_of, feeds
+from turnout.quantities import JsonValue
 from turnout.registry.domain.runtime import OnnxRuntime
 from turnout.telemetry import first_line
 

@@ -8,11 +8,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final, assert_never
 
 from turnout.errors import Conflict
-from turnout.gateway.runtimes.answers import Answer, Failure, JsonValue, Runtime, RuntimeFailure
+from turnout.gateway.runtimes.answers import Answer, Failure, Runtime, RuntimeFailure
 from turnout.gateway.runtimes.chat import ChatModel
 from turnout.gateway.runtimes.http import HttpModel, http_session
 from turnout.gateway.runtimes.onnx import OnnxModel
 from turnout.gateway.runtimes.sentiment import DemoSentiment
+from turnout.quantities import JsonValue
 from turnout.registry.artifacts import location
 from turnout.registry.domain.runtime import (
     DemoSentimentRuntime,

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from turnout.gateway.runtimes.answers import Answer, InputMismatch, JsonValue
+from turnout.gateway.runtimes.answers import Answer, InputMismatch
+from turnout.quantities import JsonValue
 
 NAME: Final = "demo-sentiment"
 LONGEST: Final = 20_000

@@ -11,11 +11,11 @@ from turnout.gateway.runtimes.answers import (
     Answer,
     Failure,
     InputMismatch,
-    JsonValue,
     RuntimeFailure,
     confidence_of,
     label_of,
 )
+from turnout.quantities import JsonValue
 
 Array: TypeAlias = NDArray[Any]
 

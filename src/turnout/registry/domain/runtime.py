@@ -4,13 +4,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Final, Literal
 
 from annotated_types import Ge, Le, MaxLen
 
-from turnout.addresses import Reach, forbidden, literal
-from turnout.quantities import STRICT, Duration, Reading
+from turnout.addresses import Reach, check_url
+from turnout.quantities import STRICT, ByKind, Duration, Reading
 from turnout.registry.domain.chat import Message, Price, check_parameters, spoken
 from turnout.registry.domain.fields import Address, Document, Label, Number
 
@@ -33,24 +32,7 @@ def check_sha256(text: str) -> str:
 
 def check_server(url: str) -> str:
     """Accept the address of a model server, which may be private but never link-local."""
-    parts = urlsplit(url)
-    try:
-        port_is_known = parts.port is None or parts.port > 0
-    except ValueError:
-        port_is_known = False
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not port_is_known:
-        raise ValueError(
-            f"{url!r} is not the address of a model server: write http:// or https:// and a"
-            " host, such as http://models.internal:8080"
-        )
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("credentials do not belong in a url: name their variable in token_env")
-    if parts.fragment or re.search(r"\s", url):
-        raise ValueError("a server's url has no fragment and no spaces")
-    address = literal(parts.hostname)
-    if address and (kind := forbidden(address, MODEL_SERVERS)):
-        raise ValueError(f"{parts.hostname} is {kind}, where no model server lives")
-    return url
+    return check_url(url, MODEL_SERVERS)
 
 
 def _check_token_variable(name: str | None) -> None:
@@ -192,22 +174,7 @@ class DemoSentimentRuntime:
     words: Literal["small", "full"] = "full"
 
 
-@dataclass(frozen=True, slots=True)
-class _ByKind:
-    """Have pydantic pick the class by `kind`, so that errors speak of that one alone."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        kinds = (OnnxRuntime, HttpRuntime, OpenAIRuntime, ExternalRuntime, DemoSentimentRuntime)
-        return {
-            "type": "tagged-union",
-            "discriminator": "kind",
-            "choices": {
-                kind.__dataclass_fields__["kind"].default: handler.generate_schema(kind)
-                for kind in kinds
-            },
-        }
-
-
 Runtime = Annotated[
-    OnnxRuntime | HttpRuntime | OpenAIRuntime | ExternalRuntime | DemoSentimentRuntime, _ByKind()
+    OnnxRuntime | HttpRuntime | OpenAIRuntime | ExternalRuntime | DemoSentimentRuntime,
+    ByKind((OnnxRuntime, HttpRuntime, OpenAIRuntime, ExternalRuntime, DemoSentimentRuntime)),
 ]
