@@ -29,7 +29,10 @@ OF_EACH: Final = int(os.environ.get("TURNOUT_TEST_CONTRACT", "2"))
 CHECKS: Final = [status_code_conformance, content_type_conformance, response_schema_conformance]
 ENDLESS: Final = "follow_events"
 """Its answer does not end; tests/events/ has what it says."""
-UNSERVED: Final = {"assign_version", "predict", "predict_batch", "predict_text"}
+UNSERVED: Final = {"assign_version", "predict", "predict_batch", "predict_text"} | {
+    "infer",
+    "infer_version",
+}
 """Where nothing serves a model, 503 is right, and documented. Everything else of 500 is not."""
 THERE: Final = {
     "model": "fraud-detection",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import uvicorn
+from httpx2 import AsyncClient
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.conftest import Clock
@@ -62,3 +63,12 @@ async def run_python(code: str, *arguments: str, **variables: str) -> str:
     status, said = await run(sys.executable, "-W", "ignore", "-c", code, *arguments, **variables)
     assert status == 0, said
     return said
+
+
+async def key_of(client: AsyncClient, *, role: str) -> str:
+    """A key of this role; the first one ends development mode, and is needed for the others."""
+    made = await client.post("api-keys", json={"name": role, "role": role})
+    assert made.status_code == 201, made.text
+    key: str = made.json()["key"]
+    client.headers.setdefault("X-API-Key", key)
+    return key

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from httpx2 import AsyncClient
 
-from tests.interop.conftest import run
+from tests.interop.conftest import key_of, run
 
 STEPS = Path(__file__).with_name("steps.py")
 GATES = {"staging": {"gates": [{"kind": "metric", "metric": "auc", "min": 0.8}]}}
@@ -31,10 +31,11 @@ REFUSALS = {
 }
 
 
-async def client_session(address: str) -> Mapping[str, Any]:
+async def client_session(address: str, key: str) -> Mapping[str, Any]:
     status, said = await run(
         sys.executable,
         *("-W", "ignore", STEPS, address),
+        MLFLOW_TRACKING_TOKEN=key,
         MLFLOW_DISABLE_TELEMETRY="true",
         MLFLOW_HTTP_REQUEST_MAX_RETRIES="1",
     )
@@ -50,7 +51,8 @@ def version(number: int, semver: str, **known: Any) -> dict[str, Any]:
 
 
 async def test_the_unmodified_client_keeps_its_registry_here(address: str) -> None:
-    async with AsyncClient(base_url=f"{address}/api/v1/") as native:
+    async with AsyncClient(base_url=f"{address}/api/v1/", timeout=60) as native:
+        _, operator = [await key_of(native, role=role) for role in ("admin", "operator")]
         for method, path, body in (
             ("POST", "models/gated/versions", {"version": "1.0.0"}),
             ("PUT", "models/gated/gate-policy", GATES),
@@ -58,7 +60,7 @@ async def test_the_unmodified_client_keeps_its_registry_here(address: str) -> No
             response = await native.request(method, path, json=body)
             assert response.is_success, response.text
 
-        results = await client_session(address)
+        results = await client_session(address, operator)
 
         (found,) = (await native.get("models/fraud/versions?stage=production")).json()["items"]
         audit = (await native.get("audit?limit=500")).json()["items"]

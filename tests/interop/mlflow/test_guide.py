@@ -5,7 +5,7 @@ from pathlib import Path
 
 from httpx2 import AsyncClient
 
-from tests.interop.conftest import run_python
+from tests.interop.conftest import key_of, run_python
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "guides" / "mlflow.md").read_text()
 
@@ -13,15 +13,16 @@ GUIDE = (Path(__file__).parents[3] / "docs" / "guides" / "mlflow.md").read_text(
 async def test_the_program_of_the_guide_works(address: str) -> None:
     (program,) = re.findall(r"```python\n(.+?)```", GUIDE, re.DOTALL)
 
-    await run_python(
-        program,
-        MLFLOW_TRACKING_URI=address,
-        MLFLOW_REGISTRY_URI=address,
-        MLFLOW_DISABLE_TELEMETRY="true",
-        MLFLOW_HTTP_REQUEST_MAX_RETRIES="1",
-    )
-
-    async with AsyncClient(base_url=f"{address}/api/v1/") as client:
+    async with AsyncClient(base_url=f"{address}/api/v1/", timeout=60) as client:
+        await run_python(
+            program,
+            MLFLOW_TRACKING_URI=address,
+            MLFLOW_REGISTRY_URI=address,
+            MLFLOW_TRACKING_USERNAME="anybody",
+            MLFLOW_TRACKING_PASSWORD=await key_of(client, role="admin"),
+            MLFLOW_DISABLE_TELEMETRY="true",
+            MLFLOW_HTTP_REQUEST_MAX_RETRIES="1",
+        )
         champion = (await client.get("models/fraud/versions/@champion")).json()
         copied = (await client.get("models/fraud-eu/versions/2.0.0")).json()
         first = (await client.get("models/fraud/versions/1.0.0")).json()

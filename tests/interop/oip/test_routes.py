@@ -139,3 +139,14 @@ async def test_what_a_v2_server_answers_comes_through(live_client: AsyncClient) 
         answer = await infer(live_client)
 
     assert answer.json()["outputs"] == outputs
+
+
+async def test_a_version_without_tensors_is_asked_for_a_text(live_client: AsyncClient) -> None:
+    await stage.register(live_client, "1.0.0", {"kind": "demo-sentiment"})
+    await stage.split(live_client, {"version": "1.0.0", "weight": 100})
+    text = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["a great day"]}
+    answer = await infer(live_client, inputs=[text])
+
+    prediction, confidence = answer.json()["outputs"]
+    assert (prediction["name"], prediction["data"]) == ("prediction", ["positive"])
+    assert (confidence["name"], confidence["datatype"]) == ("confidence", "FP64")

@@ -132,6 +132,14 @@ def test_a_length_that_cannot_be_is_refused(length: str) -> None:
         separated(b"{}1234", length)
 
 
+def test_a_version_without_tensors_gets_a_value_that_is_alone() -> None:
+    texts = [sent([1, 1], ["a"], datatype="BYTES"), sent([2], ["b", "c"], datatype="BYTES")]
+    texts[1].name = "Y"
+
+    assert oip.alone(values(texts)) == {"X": "a", "Y": ["b", "c"]}
+    assert oip.alone({"X": ["a"]}) == {"X": ["a"]}
+
+
 @pytest.mark.parametrize(
     ("answer", "tensors"),
     [

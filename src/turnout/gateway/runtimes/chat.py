@@ -18,6 +18,7 @@ from turnout.gateway.runtimes.answers import (
     RuntimeFailure,
 )
 from turnout.gateway.runtimes.http import Endpoint, Reply, checked_server
+from turnout.gateway.runtimes.oip import alone
 from turnout.observations.domain.prediction import LARGEST
 from turnout.quantities import JsonValue
 from turnout.registry.domain.chat import places, spoken
@@ -92,7 +93,7 @@ class ChatModel:
         been a stale one: a provider in trouble is not helped by more calls.
         """
         config = self._config
-        messages = self._messages(inputs)
+        messages = self._messages(alone(inputs))
         if config.fallback_model is None:
             return await self._answer(config.model_name, messages, within=self._deadline)
         end = time.monotonic() + self._deadline.total_seconds()

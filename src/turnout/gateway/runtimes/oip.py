@@ -53,6 +53,19 @@ class Tensors(dict[str, JsonValue]):
         self.sent = sent
 
 
+def alone(inputs: JsonValue) -> JsonValue:
+    """For versions that take values and no tensors: a tensor of one value is that value."""
+    if not isinstance(inputs, Tensors):
+        return inputs
+    return {name: _only(value) for name, value in inputs.items()}
+
+
+def _only(value: JsonValue) -> JsonValue:
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return value
+
+
 _replies: Final = msgspec.json.Decoder(Reply)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from turnout.gateway.runtimes.answers import Answer, InputMismatch
+from turnout.gateway.runtimes.oip import alone
 from turnout.quantities import JsonValue
 
 NAME: Final = "demo-sentiment"
@@ -131,6 +132,7 @@ class DemoSentiment:
         self._words = words
 
     async def predict(self, inputs: JsonValue) -> Answer:
+        inputs = alone(inputs)
         text = inputs.get("text") if isinstance(inputs, Mapping) else inputs
         if not isinstance(text, str) or (isinstance(inputs, Mapping) and len(inputs) > 1):
             raise InputMismatch(
