@@ -83,6 +83,22 @@ async def test_without_a_better_treatment_the_control_stays(
     assert (concluded["status"], concluded["serves"]) == ("concluded", "1.0.0")
 
 
+async def test_too_little_feedback_names_no_winner(
+    classic: AsyncClient, running: Started, feed: Fed
+):
+    await running(test_id="early", target_sample_size=300)
+    await feed({"1.0.0": 5, "2.0.0": 9}, answers=50)
+
+    concluded = (
+        await classic.post("ab-tests/early/conclude", json={"promote_winner": True})
+    ).json()
+
+    assert (concluded["winner"], concluded["serves"]) == (None, "1.0.0")
+    assert concluded["recommendation"] == (
+        "concluded by hand: 2.0.0 has fewer units than min_sample_size"
+    )
+
+
 async def test_feedback_in_other_shares_than_the_traffic_is_not_believed(
     classic: AsyncClient, running: Started, feed: Fed
 ):

@@ -127,6 +127,7 @@ class Conduct:
     phase: Phase | None = None
     analysis: Analysis | None = None
     conclusion: Conclusion | None = None
+    reason: str | None = None
     serves: str | None = None
 
 
@@ -191,6 +192,7 @@ async def _of_experiment(
         weight=_weight(progress.status, step.serves, asked),
         analysis=(await experiments.newest_analyses(session, [found])).get(found.id),
         conclusion=step.conclusion,
+        reason=step.reason,
         serves=step.serves,
     )
 

@@ -55,8 +55,14 @@ def _of_analysis(found: Conduct, analysis: Analysis) -> Verdict:
         effect=analysis.effect,
         interval=analysis.interval,
         confidence_level=analysis.confidence_level,
-        recommendation=analysis.recommendation,
+        recommendation=_said(found, analysis),
     )
+
+
+def _said(found: Conduct, analysis: Analysis) -> str:
+    """To keep running is no advice on a test that has ended: why it has is said instead."""
+    over = found.status.terminal and analysis.conclusion is Conclusion.KEEP_RUNNING
+    return (over and found.reason) or analysis.recommendation
 
 
 def of_canary(found: Conduct) -> Verdict:
