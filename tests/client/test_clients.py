@@ -268,6 +268,40 @@ class TestTheDecorator:
             (answer.prediction_id, "BILLING", 0.75, None) for answer in answers
         ]
 
+    async def test_drops_the_models_of_versions_that_are_gone(
+        self, client: AsyncTurnout, served: str
+    ):
+        loaded: list[str] = []
+
+        def load(version: str) -> str:
+            loaded.append(version)
+            return version
+
+        decorate = client.experiment("key", load=load, model=served)
+
+        @decorate
+        async def route(version: str) -> str:
+            return version
+
+        async def serves(version: str) -> None:
+            async def moved() -> bool:
+                return (await route("user-1")).value == version
+
+            await until(moved)
+
+        await serves("1.0.0")
+        await client.promote(served, "2.0.0")
+        await serves("2.0.0")
+        before = set(decorate._loaded)
+        await client.rollback(served, "back to what is known")
+        third = await register_next(client, served)
+        await client.promote(served, third)
+        await serves(third)
+
+        assert loaded == ["1.0.0", "2.0.0", third]
+        assert before == {"1.0.0", "2.0.0"}  # the way back stays loaded
+        assert decorate._loaded.keys() == {"1.0.0", third}
+
     async def test_names_the_experiment_and_finds_its_model(
         self, client: AsyncTurnout, served: str, url: str
     ):

@@ -18,7 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from tests.conftest import administer, on
 from tests.processes import free_port, start, status, stop, wait_until
-from turnout.client import Turnout
+from turnout.client import Event, Turnout
 
 ROOT = Path(__file__).parents[2]
 MODEL = "fraud-detection"
@@ -87,6 +87,8 @@ async def test_while_the_service_is_away_choices_go_on_and_recordings_wait(
 ):
     with Turnout(service.url) as client:
         serve_first_version(client, MODEL)
+        heard: list[Event] = []
+        client.on_rollback(heard.append)
         for n in range(1_000):
             client.record_prediction(client.select_version(MODEL, f"user-{n}"))
         service.kill()  # with a batch on its way, or written and not answered for
@@ -101,9 +103,14 @@ async def test_while_the_service_is_away_choices_go_on_and_recordings_wait(
         assert await units(database, MODEL) == sorted(f"user-{n}" for n in range(2_000))
         client.register_version(MODEL, "2.0.0")
         client.promote(MODEL, "2.0.0")
+        client.rollback(MODEL, "back to what is known")
+        client.register_version(MODEL, "3.0.0")
+        client.promote(MODEL, "3.0.0")
         wait_until(
-            lambda: client.select_version(MODEL, "user").version == "2.0.0", "followed again"
+            lambda: client.select_version(MODEL, "user").version == "3.0.0", "followed again"
         )
+        wait_until(lambda: bool(heard), "the stream is taken up again")
+        assert [event.data["candidate"] for event in heard] == ["2.0.0"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")

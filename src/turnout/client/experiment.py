@@ -154,18 +154,21 @@ class Experiment(Generic[Model]):
         return models[0]
 
     def _ready(self, choice: Choice) -> Model:
-        version = choice.version
-        if version not in self._loaded:
-            with self._loading:
-                if version not in self._loaded:
-                    self._keep(choice, cast("Model", self._load(version)))
-        return self._loaded[version]
+        loaded, version = self._loaded, choice.version
+        if version in loaded:
+            return loaded[version]
+        with self._loading:
+            if version in self._loaded:
+                return self._loaded[version]
+            model = cast("Model", self._load(version))
+            self._keep(choice, model)
+            return model
 
     async def _ready_awaited(self, choice: Choice) -> Model:
         """Whoever comes while a version is loaded waits for the same."""
-        version = choice.version
-        if version in self._loaded:
-            return self._loaded[version]
+        loaded, version = self._loaded, choice.version
+        if version in loaded:
+            return loaded[version]
         under_way = self._under_way.get(version)
         if under_way is None:
             under_way = self._under_way[version] = asyncio.ensure_future(self._load_awaited(choice))
@@ -182,6 +185,7 @@ class Experiment(Generic[Model]):
         return cast("Model", model)
 
     def _keep(self, choice: Choice, model: Model) -> None:
+        """Replaces the mapping, so that who has just looked into the old one is not surprised."""
         wanted = self._core.versions(choice.model)
         kept = {version: known for version, known in self._loaded.items() if version in wanted}
         self._loaded = {**kept, choice.version: model}
