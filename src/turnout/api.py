@@ -52,6 +52,7 @@ from turnout.observations.performance_routes import router as performance
 from turnout.observations.routes import router as observations
 from turnout.openapi import REFERENCE, name_schemas
 from turnout.outgoing import Calls
+from turnout.overview.routes import router as overview
 from turnout.problems import Problem, install_problem_handlers
 from turnout.quantities import Clock
 from turnout.registry.alias_routes import router as aliases
@@ -102,6 +103,7 @@ ROUTERS: Final = (
     monitoring,
     drift,
     updates,
+    overview,
     webhooks,
 )
 
@@ -153,6 +155,7 @@ TAGS: Final = (
     "events",
     "monitoring",
     "updates",
+    "overview",
     "audit",
     "operation",
 )

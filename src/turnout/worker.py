@@ -33,6 +33,7 @@ from turnout.gateway.bench import Bench
 from turnout.gateway.runtimes.pool import RuntimePool
 from turnout.http import system_clock
 from turnout.monitoring import commands as monitoring
+from turnout.monitoring.quiet import watch_traffic
 from turnout.observations import commands as observations
 from turnout.observations import queries as waiting
 from turnout.observations.folding import FoldFailed
@@ -50,6 +51,7 @@ GRACE_SECONDS: Final = 20
 RETENTION_SECONDS: Final = 600
 MEASURE_SECONDS: Final = 10
 AUDIT_SECONDS: Final = 1
+QUIET_SECONDS: Final = 30
 COLLECT_SECONDS: Final = 15
 BACKUP_SECONDS: Final = 60
 """How often a worker asks whether a backup is due."""
@@ -106,6 +108,10 @@ class Worker:
     async def watch(self) -> None:
         """Look at the thresholds of every version that serves."""
         await monitoring.tick(self.sessions, clock=self.clock, interval=self.settings.tick_interval)
+
+    async def watch_traffic(self) -> None:
+        """Look for versions that serve and have fallen silent."""
+        await watch_traffic(self.sessions, clock=self.clock)
 
     async def collect(self) -> None:
         """Make the baselines for which enough predictions have come in."""
@@ -189,6 +195,7 @@ class Worker:
             (self.analyse, self.settings.tick_seconds),
             (self.watch, self.settings.tick_seconds),
             (self.collect, COLLECT_SECONDS),
+            (self.watch_traffic, QUIET_SECONDS),
             (self.start_updates, self.settings.tick_seconds),
             (self.carry_updates, self.settings.tick_seconds),
             (self.seal_audit, AUDIT_SECONDS),

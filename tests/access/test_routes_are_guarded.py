@@ -140,6 +140,7 @@ def test_what_keeps_to_a_callers_models_by_itself_is_known() -> None:
         "GET /api/v1/gate-policy",  # what counts for models without one of their own
         "GET /api/v1/me",
         "GET /api/v1/models",
+        "GET /api/v1/overview",
         "GET /metrics",  # of the service, and of no model
         "POST /api/v1/experiments/plan",
         "POST /api/v1/release-groups",
@@ -195,11 +196,14 @@ async def test_lists_name_one_model_or_hold_only_a_keys_own(
     models = await live_client.get("models", headers=headers)
     every = await live_client.get("rollouts", headers=headers)
     own = await live_client.get("rollouts?model=fraud-detection", headers=headers)
+    overview = await live_client.get("overview", headers=headers)
     both = await live_client.get(
         "rollouts?model=fraud-detection&model=churn-predictor", headers=headers
     )
 
     assert [model["name"] for model in models.json()["items"]] == ["fraud-detection"]
+    assert [one["model"] for one in overview.json()["models"]] == ["fraud-detection"]
+    assert overview.json()["totals"]["models"] == 1
     assert (every.status_code, own.status_code, both.status_code) == (403, 200, 403)
     assert "?model=" in every.json()["detail"]
 

@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.alerts.domain import Severity, Silence, State
 from turnout.alerts.tables import Alert, AlertChange, SilenceRow
+from turnout.db import among
 from turnout.errors import NotFound
 
 
@@ -92,6 +93,42 @@ def silence(row: SilenceRow) -> Silence:
         created_by=row.created_by,
         created_at=row.created_at,
     )
+
+
+async def newest_open(
+    session: AsyncSession, *, models: Collection[str] | None, limit: int
+) -> Sequence[Alert]:
+    """The alerts that are not over, critical ones first, then the newest."""
+    critical = Alert.severity == Severity.CRITICAL
+    query = select(Alert).where(Alert.resolved_at.is_(None))
+    if models is not None:
+        query = query.where(among(Alert.model, models))
+    return (
+        await session.scalars(query.order_by(critical.desc(), Alert.id.desc()).limit(limit))
+    ).all()
+
+
+async def open_causes(session: AsyncSession, prefix: str) -> Sequence[str]:
+    """The causes of open alerts that begin so, in order."""
+    query = select(Alert.cause).where(
+        Alert.state != State.RESOLVED, Alert.cause.startswith(prefix, autoescape=True)
+    )
+    return (await session.scalars(query.order_by(Alert.cause))).all()
+
+
+async def open_by_model(
+    session: AsyncSession, models: Collection[str] | None
+) -> dict[str | None, dict[Severity, int]]:
+    """How many alerts are not over, by model and severity; None stands for the service."""
+    counted = select(Alert.model, Alert.severity, func.count()).where(Alert.resolved_at.is_(None))
+    if models is not None:
+        counted = counted.where(among(Alert.model, models))
+    found: dict[str | None, dict[Severity, int]] = {}
+    for model, severity, count in await session.execute(
+        counted.group_by(Alert.model, Alert.severity)
+    ):
+        found.setdefault(model, {})[severity] = count
+    return found
 
 
 async def unresolved(session: AsyncSession) -> dict[tuple[Severity, State], int]:

@@ -129,6 +129,12 @@ async def ended_since(
     return [Ended(**row) for row in (await session.execute(query)).mappings()]
 
 
+async def unfinished_of(session: AsyncSession, model_ids: Collection[int]) -> Sequence[Update]:
+    """The updates of these models that are not over, in the order in which they were asked for."""
+    query = select(Update).where(among(Update.model_id, model_ids), Update.finished_at.is_(None))
+    return (await session.scalars(query.order_by(Update.seq))).all()
+
+
 async def unfinished(
     session: AsyncSession, *, model_ids: Collection[int] | None = None
 ) -> Mapping[UpdateState, int]:

@@ -77,6 +77,21 @@ async def live(session: AsyncSession, model_id: int) -> Experiment | None:
     )
 
 
+async def under_way(
+    session: AsyncSession, model_ids: Collection[int] | None = None
+) -> Sequence[Experiment]:
+    """The experiments that have begun and are not over, a model having one at a time."""
+    memory = defer(Experiment.sequences, raiseload=True)
+    query = (
+        select(Experiment)
+        .options(memory)
+        .where(Experiment.started_at.is_not(None), Experiment.finished_at.is_(None))
+    )
+    if model_ids is not None:
+        query = query.where(among(Experiment.model_id, model_ids))
+    return (await session.scalars(query)).all()
+
+
 async def experiments(
     session: AsyncSession,
     *,

@@ -215,6 +215,14 @@ async def models(
     return (await session.scalars(query)).all()
 
 
+async def model_ids(session: AsyncSession, names: Collection[str] | None = None) -> Sequence[int]:
+    """The ids of all models, or of those that are named."""
+    query = select(Model.id)
+    if names is not None:
+        query = query.where(among(Model.name, names))
+    return (await session.scalars(query)).all()
+
+
 async def versions(
     session: AsyncSession,
     model_id: int,

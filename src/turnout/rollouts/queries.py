@@ -99,6 +99,13 @@ async def live(session: AsyncSession, model_id: int) -> Rollout | None:
     )
 
 
+async def unfinished(session: AsyncSession, model_ids: Collection[int]) -> Sequence[Rollout]:
+    """The rollouts of these models that are not over, those that wait for their turn last."""
+    query = select(Rollout).where(among(Rollout.model_id, model_ids), Rollout.finished_at.is_(None))
+    found = (await session.scalars(query)).all()
+    return sorted(found, key=lambda rollout: (rollout.progress.phase.waiting, rollout.seq))
+
+
 async def ended(session: AsyncSession, rollout_ids: Collection[UUID]) -> Sequence[Rollout]:
     """Those of these rollouts that are over."""
     query = select(Rollout).where(among(Rollout.id, rollout_ids), Rollout.finished_at.is_not(None))
@@ -328,11 +335,15 @@ async def evidence(session: AsyncSession, rollouts: Collection[Rollout]) -> dict
     return evidence
 
 
-async def under_way(session: AsyncSession) -> dict[Phase, int]:
+async def under_way(
+    session: AsyncSession, model_ids: Collection[int] | None = None
+) -> dict[Phase, int]:
     """How many rollouts have not ended, by phase."""
     counted = (
         select(Rollout.phase, func.count().label("rollouts"))
         .where(Rollout.finished_at.is_(None))
         .group_by(Rollout.phase)
     )
+    if model_ids is not None:
+        counted = counted.where(among(Rollout.model_id, model_ids))
     return {row.phase: row.rollouts for row in await session.execute(counted)}
