@@ -41,7 +41,8 @@ _SILENT: Final = text(
                 AND hour.version_id = silent.version_id AND NOT hour.shadow AND n > 0
         ) AS first_at, (
             SELECT sum(n)::bigint FROM long_window AS hour
-            WHERE hour.model_id = silent.model_id AND hours = 1 AND starts > minute - '1 day'::interval
+            WHERE hour.model_id = silent.model_id AND hours = 1
+                AND starts > minute - '1 day'::interval
                 AND hour.version_id = silent.version_id AND NOT hour.shadow
         ) AS day, (
             SELECT coalesce(sum(n), 0)::bigint FROM minute_window AS part
