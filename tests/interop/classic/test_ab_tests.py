@@ -172,6 +172,20 @@ async def test_a_canary_grows_while_its_answers_are_right(
     assert (shown["status"], shown["variants"][1]["traffic"]) == stands
 
 
+async def test_a_canary_that_did_harm_is_in_the_history_of_rollbacks(
+    classic: AsyncClient, running: Started, feed: Fed, looked_at: Callable[[], Awaitable[Any]]
+):
+    await running(test_id="ramp", strategy="CANARY")
+    await feed({"1.0.0": 9, "2.0.0": 4}, answers=200, times=9, after=1)
+    await looked_at()
+
+    (event,) = (await classic.get("models/rollback/history")).json()["events"]
+
+    assert (event["from_version"], event["to_version"]) == ("2.0.0", "1.0.0")
+    assert (event["automatic"], event["reason"]) == (True, "performance_degradation")
+    assert "accuracy" in event["details"]
+
+
 async def test_a_canary_without_a_winner_leaves_the_control(classic: AsyncClient, running: Started):
     started = await running(test_id="ramp", strategy="CANARY")
 
