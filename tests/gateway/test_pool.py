@@ -94,9 +94,7 @@ async def test_what_was_forced_goes_too_when_it_is_not_asked_any_more(settings, 
     [
         pytest.param(OnnxRuntime(), None, "has not been uploaded", id="no file"),
         pytest.param(OnnxRuntime(), "0" * 64, "its file failed", id="a file on another machine"),
-        pytest.param(
-            HttpRuntime(url="http://169.254.169.254"), None, "no model server", id="metadata"
-        ),
+        pytest.param(HttpRuntime(url="http://169.254.169.254"), None, "link-local", id="metadata"),
     ],
 )
 async def test_what_cannot_be_loaded_says_why_and_is_not_tried_at_every_request(
