@@ -38,6 +38,7 @@ N = 900
 """Predictions of each model."""
 ROUNDS = 3
 SECONDS = 5.0
+MICROSECONDS = 50
 
 BASELINE = Baseline(
     features={
@@ -72,15 +73,17 @@ DUE = """
     ) RETURNING model_id
 """
 UNSEEN = "SELECT count(*) FROM threshold_set WHERE drift_looked_at IS NULL"
+SAMPLED = "SELECT sum(n)::bigint FROM feature_sample"
+AGAIN = "WITH gone AS (DELETE FROM feature_grid) UPDATE batch SET folded_at = NULL"
 ALERTS = "SELECT count(*) FROM alert"
 
 
 def measure() -> Iterator[Result]:
     with scratch() as directory:
-        yield uvloop.run(_measure(directory))
+        yield from uvloop.run(_measure(directory))
 
 
-async def _measure(directory: Path) -> Result:
+async def _measure(directory: Path) -> list[Result]:
     settings = Settings(data_dir=directory)
     async with migrated(directory) as database:
         async with db.transaction(database.sessions) as session:
@@ -88,26 +91,44 @@ async def _measure(directory: Path) -> Result:
         source = random.Random(1)
         for number in range(MODELS):
             await _watched(database, f"model-{number}", source)
-        start = time.perf_counter()
-        await Worker(settings=settings, sessions=database.sessions).fold()
-        folded = time.perf_counter() - start
+        counted = await _fold(database, settings)
         await database.execute(A_DAY, hours=HOURS - 1)
         await database.execute("ANALYZE")
-        note(f"folded {MODELS * N:,} predictions with {FEATURES} features: {folded:.1f} s")
         rounds = [await _looks(database, directory, drift=True) for _ in range(ROUNDS)]
         plain = [await _looks(database, directory, drift=False) for _ in range(ROUNDS)]
         [(alerts,)] = await database.execute(ALERTS)
         [(unseen,)] = await database.execute(UNSEEN)
+        [(sampled,)] = await database.execute(SAMPLED)
+        await database.execute(AGAIN)
+        uncounted = await _fold(database, settings)
+    each = (counted - uncounted) / sampled
     if alerts or unseen:
         raise RuntimeError(f"{alerts} alerts, and nothing has moved; {unseen} not looked at")
-    return Result(
-        what=f"thresholds and drift of {MODELS} models × {len(VERSIONS)} versions × {FEATURES}"
-        f" features over {HOURS} hours, looked at once",
-        reach=f"≤ {SECONDS:g} s of a core, once a minute",
-        measured=f"{statistics.median(rounds):.2f} s (worst of {ROUNDS}: {max(rounds):.2f} s; the"
-        f" thresholds alone: {statistics.median(plain):.2f} s)",
-        reached=max(rounds) <= SECONDS,
-    )
+    return [
+        Result(
+            what=f"thresholds and drift of {MODELS} models × {len(VERSIONS)} versions × {FEATURES}"
+            f" features over {HOURS} hours, looked at once",
+            reach=f"≤ {SECONDS:g} s of a core, once a minute",
+            measured=f"{statistics.median(rounds):.2f} s (worst of {ROUNDS}: {max(rounds):.2f} s;"
+            f" the thresholds alone: {statistics.median(plain):.2f} s)",
+            reached=max(rounds) <= SECONDS,
+        ),
+        Result(
+            what=f"fold: {FEATURES} features of a sampled prediction, counted on the bins of"
+            f" {len(VERSIONS)} versions",
+            reach=f"≤ {MICROSECONDS:g} µs of a core",
+            measured=f"{each * 1e6:.0f} µs ({sampled:,} sampled)",
+            reached=each * 1e6 <= MICROSECONDS,
+        ),
+    ]
+
+
+async def _fold(database: Database, settings: Settings) -> float:
+    before = _seconds(settings.data_dir)
+    await Worker(settings=settings, sessions=database.sessions).fold()
+    spent = _seconds(settings.data_dir) - before
+    note(f"folded {MODELS * N:,} predictions: {spent:.2f} s of a core")
+    return spent
 
 
 async def _looks(database: Database, directory: Path, *, drift: bool) -> float:

@@ -38,7 +38,7 @@ def read(value: Any) -> float | str | None:
     return str(value).lower() if isinstance(value, bool) else float(value)
 
 
-async def test_the_database_bins_as_the_rule_does(watchman: Watchman, session: AsyncSession):
+async def test_columns_are_cut_as_single_values_are(watchman: Watchman, session: AsyncSession):
     await watchman.release("1.0.0")
     await expects(watchman, "1.0.0", {"features": {"amount": AMOUNT, "country": COUNTRY}})
     rows = [{"amount": value, "country": value} for value in VALUES]

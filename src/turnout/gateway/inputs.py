@@ -11,7 +11,7 @@ from datetime import datetime
 from turnout.gateway.runtimes.answers import Answer
 from turnout.observations.domain.grid import PREDICTION
 from turnout.observations.domain.prediction import LARGEST
-from turnout.observations.feature_sql import SAMPLED_PER_MINUTE
+from turnout.observations.feature_fold import SAMPLED_PER_MINUTE
 from turnout.quantities import JsonValue
 from turnout.traffic.domain.overrides import Attribute
 

@@ -16,13 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.observations import fold_sql, outcome_sql, pair_sql, segment_sql
 from turnout.observations.domain.span import CLOCK_SKEW
-from turnout.observations.feature_sql import FOLD_FEATURES
+from turnout.observations.feature_fold import fold_features
 
 FOLD_LOCK: Final = 0x666F6C64
 
 _LOCK_MODEL: Final = text(fold_sql.LOCK_MODEL)
 _TAKE_BATCHES: Final = text(fold_sql.TAKE_BATCHES)
-_FOLD_FEATURES: Final = text(FOLD_FEATURES)
 _LOCK_RIPE: Final = text(outcome_sql.LOCK_RIPE)
 _MATCH_WAITING: Final = text(outcome_sql.MATCH_WAITING)
 
@@ -86,7 +85,7 @@ async def fold_batches(session: AsyncSession, due: Due, *, old_and_new: bool) ->
                 statement = _statement(build, old_and_new=old_and_new)
                 await session.execute(statement, due.parameters | {"splits": splits})
     if due.predictions and due.featured:
-        await session.execute(_FOLD_FEATURES, due.parameters)
+        await fold_features(session, due.model_id, due.parameters)
     matched = await _match_waiting(session, due) if due.waiting else 0
     if due.outcomes or matched:
         statement = _statement(outcome_sql.fold_outcomes, old_and_new=old_and_new)
