@@ -152,8 +152,8 @@ async def _clear_the_way(
         case OnConflict.QUEUE:
             return False
         case OnConflict.SUPERSEDE:
-            members = await queries.locked_together(session, live.id)
-            if any(member.progress.phase.live for member in members if member.id == live.id):
+            await queries.locked_together(session, live.id)  # as it is by now
+            if live.progress.phase.live:
                 await _check_scope(session, rollout, live)
                 superseded = Order(reason=f"superseded by {candidate.version}")
                 await order.abort(session, live.id, superseded, actor=actor, now=now)
