@@ -23,7 +23,6 @@ class Sender:
         self._engine = engine
         self._buffer = buffer
         self._awake = asyncio.Event()
-        self._away = False
 
     def wake(self) -> None:
         """Look at what waits now; for any thread."""
@@ -31,12 +30,18 @@ class Sender:
 
     async def run(self) -> None:
         while True:
-            batches = self._buffer.due(time.monotonic())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._awake.wait(), EVERY)
+            self._awake.clear()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Send what waits now and is due; what comes meanwhile goes with the next, or every row
+        would be a batch."""
+        left = self._buffer.recordings().waiting
+        while left > 0 and (batches := self._buffer.due(time.monotonic())):
             await asyncio.gather(*map(self._send, batches))
-            if not batches:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._awake.wait(), EVERY)
-                self._awake.clear()
+            left -= sum(len(batch.rows) for batch in batches)
 
     async def _send(self, batch: Batch) -> None:
         reply: Reply | None = None
