@@ -68,7 +68,7 @@ from turnout.rollouts.replay_routes import router as rollout_replay
 from turnout.rollouts.routes import router as rollouts
 from turnout.rollouts.shadow import router as shadow
 from turnout.rollouts.verb_routes import router as rollout_verbs
-from turnout.settings import Settings
+from turnout.settings import Door, Settings
 from turnout.telemetry import RequestTelemetry
 from turnout.traffic.routes import router as traffic
 
@@ -122,6 +122,7 @@ def together(routers: Iterable[APIRouter], *, prefix: str = "") -> APIRouter:
 # Their validators take a third of a second to build, when they are asked for first: the
 # applications of one process share them.
 OPERATIONS: Final = together(ROUTERS, prefix="/api/v1")
+TO_THE_GATEWAY: Final = frozenset({Door.OFREP, Door.OIP})
 DOOR_OPERATIONS: Final = {door: together(routers) for door, routers in DOORS.items()}
 
 # The operations read their paths so, too: what one of the two could read and the other could not
@@ -267,8 +268,14 @@ def _refuse_unguarded(app: FastAPI) -> None:
 
 
 def _add_routers(app: FastAPI, settings: Settings) -> None:
-    for operations in (OPERATIONS, *(DOOR_OPERATIONS[door] for door in settings.open_doors)):
-        app.router.routes.extend(operations.routes)
+    """The gateway's first, then the doors to it, which are asked as often."""
+    gateway, *others = OPERATIONS.routes
+    opened = [
+        (door in TO_THE_GATEWAY, DOOR_OPERATIONS[door].routes) for door in settings.open_doors
+    ]
+    near = [route for is_near, routes in opened if is_near for route in routes]
+    far = [route for is_near, routes in opened if not is_near for route in routes]
+    app.router.routes.extend([gateway, *near, *others, *far])
 
 
 def _add_operations(app: FastAPI, engine: AsyncEngine, gateway: Gateway) -> None:
