@@ -20,7 +20,7 @@ from turnout.drift.domain.baseline import (
     Share,
     TrainingDataTooLarge,
 )
-from turnout.drift.schemas import BaselineBody, BaselineView, FromTraffic, baseline_view
+from turnout.drift.schemas import BaselineBody, BaselineFromTraffic, BaselineView, baseline_view
 from turnout.drift.training import TrainingData
 from turnout.http import Actor, Now, Reason, Resources, Session
 from turnout.problems import problems
@@ -83,7 +83,7 @@ async def set_baseline(
     starts afresh.
     """
     found = await registry.version(session, (await registry.model(session, model)).id, version)
-    if isinstance(body, FromTraffic):
+    if isinstance(body, BaselineFromTraffic):
         row = await commands.take_baseline(
             session, found, body, actor=actor, now=now, reason=reason
         )

@@ -25,7 +25,7 @@ from turnout.registry.domain.version import VersionRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Values:
+class RawColumn:
     """A raw column: all numbers, or all texts; null where there is none."""
 
     __pydantic_config__ = STRICT
@@ -54,14 +54,14 @@ def _kind(given: Any) -> str | None:
         return next(
             (f"<{name}>" for name in ("edges", "categories", "values") if name in given), None
         )
-    kinds = {Histogram: "<edges>", Frequencies: "<categories>", Values: "<values>"}
+    kinds = {Histogram: "<edges>", Frequencies: "<categories>", RawColumn: "<values>"}
     return kinds.get(type(given))
 
 
 Column = Annotated[
     Annotated[Histogram, Tag("<edges>")]
     | Annotated[Frequencies, Tag("<categories>")]
-    | Annotated[Values, Tag("<values>")],
+    | Annotated[RawColumn, Tag("<values>")],
     Discriminator(
         _kind,
         custom_error_type="no_distribution",
@@ -71,12 +71,12 @@ Column = Annotated[
 ]
 
 
-def _distribution(column: Histogram | Frequencies | Values) -> Distribution:
-    return column.distribution() if isinstance(column, Values) else column
+def _distribution(column: Histogram | Frequencies | RawColumn) -> Distribution:
+    return column.distribution() if isinstance(column, RawColumn) else column
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
+class BaselineGiven:
     """The distributions of the training data, counted or raw, and the figures of its evaluation.
 
     `prediction` is how the answers are distributed: classes by name, or a score by edges.
@@ -110,11 +110,11 @@ class Given:
     @property
     def origin(self) -> Origin:
         columns = [*self.features.values(), self.prediction]
-        return Origin.ROWS if any(isinstance(one, Values) for one in columns) else Origin.COUNTS
+        return Origin.ROWS if any(isinstance(one, RawColumn) for one in columns) else Origin.COUNTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FromTraffic(Taken):
+class BaselineFromTraffic(Taken):
     """A wish to take the baseline from the version's own answers, once there are so many."""
 
     __pydantic_config__ = STRICT
@@ -123,12 +123,14 @@ class FromTraffic(Taken):
 
 
 def _source(given: Any) -> str:
-    taken = "from" in given if isinstance(given, Mapping) else isinstance(given, FromTraffic)
+    taken = (
+        "from" in given if isinstance(given, Mapping) else isinstance(given, BaselineFromTraffic)
+    )
     return "<traffic>" if taken else "<given>"
 
 
 BaselineBody = Annotated[
-    Annotated[Given, Tag("<given>")] | Annotated[FromTraffic, Tag("<traffic>")],
+    Annotated[BaselineGiven, Tag("<given>")] | Annotated[BaselineFromTraffic, Tag("<traffic>")],
     Discriminator(_source),
 ]
 
