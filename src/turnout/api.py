@@ -38,6 +38,7 @@ from turnout.experiments.planning import router as experiment_planning
 from turnout.experiments.routes import router as experiments
 from turnout.gates.routes import router as gates
 from turnout.gates.runs import Runner
+from turnout.gates.transfer_routes import router as transfer
 from turnout.gateway.app import Gateway
 from turnout.gateway.bench import Bench
 from turnout.gateway.drill_routes import router as drill
@@ -60,7 +61,6 @@ from turnout.registry.approval_routes import router as approved_models
 from turnout.registry.artifact_routes import router as artifacts
 from turnout.registry.cleanup_routes import router as cleanup
 from turnout.registry.routes import router as registry
-from turnout.registry.transfer_routes import router as transfer
 from turnout.rollouts import queries as rollout_queries
 from turnout.rollouts.model_routes import router as model_rollouts
 from turnout.rollouts.planning import router as rollout_planning

@@ -1,7 +1,7 @@
 """The registry out of one database and into another."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,10 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.factories import NOON
 from tests.registry.requests import UPLOAD, VERSIONS, refused, register
-from turnout.registry import transfer
-from turnout.registry.domain.document import RegistryDocument, VersionEntry, numbered
+from turnout.gates import transfer
+from turnout.gates.domain.document import GatesEntry, WholeRegistry
+from turnout.registry.domain.document import VersionEntry, numbered
 
-DOCUMENTS = TypeAdapter(RegistryDocument)
+DOCUMENTS = TypeAdapter(WholeRegistry)
 TEXTS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), max_size=8)
 LABELS = TEXTS.filter(bool)
 TIMES = st.integers(0, 10**15).map(
@@ -29,6 +30,14 @@ JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | NUMBERS | TEXTS,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXTS, inner, max_size=2),
     max_leaves=5,
+)
+POLICIES: st.SearchStrategy[dict[str, Any] | None] = st.sampled_from(
+    [
+        None,
+        {"staging": {"gates": []}},
+        {"production": "standard"},
+        {"production": {"gates": [{"kind": "metric", "metric": "auc", "min": 0.8}]}},
+    ]
 )
 STAGES = st.sampled_from(["development", "staging", "archived", "rejected"])
 NAMES = st.sampled_from(["0.1.0", "1.0.0-rc.1", "1.0.0", "1.0.0+a", "1.0.0+B", "1.10.0", "2.0.0"])
@@ -91,27 +100,60 @@ def models(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-def document(*listed: dict[str, Any]) -> RegistryDocument:
+@st.composite
+def gates(draw: st.DrawFn, model: dict[str, Any]) -> dict[str, Any]:
+    policies = draw(st.lists(POLICIES, max_size=2))
+    signed_off = []
+    for version in model["versions"]:
+        approvals = [
+            {
+                "to": draw(st.sampled_from(["staging", "production"])),
+                "by": f"{number}",
+                "at": draw(TIMES),
+                "reason": draw(st.none() | st.just("looks good")),
+                "withdrawn_at": draw(st.none() | TIMES),
+            }
+            for number in range(draw(st.integers(0, 2)))
+        ]
+        if approvals:
+            signed_off.append({"version": version["version"], "approvals": approvals})
+    return {
+        "model": model["name"],
+        "policies": [
+            {"revision": number, "policy": policy, **draw(BY_SOMEBODY)}
+            for number, policy in enumerate(policies, start=1)
+        ],
+        "signed_off": signed_off,
+    }
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> WholeRegistry:
+    listed = draw(st.lists(models(), max_size=3, unique_by=lambda model: model["name"]))
+    return document(*listed, gates=[draw(gates(model)) for model in listed])
+
+
+def document(*listed: dict[str, Any], gates: Sequence[dict[str, Any]] = ()) -> WholeRegistry:
     head = {"format": "turnout-registry", "format_version": 1}
-    return DOCUMENTS.validate_python({**head, "models": listed})
+    return DOCUMENTS.validate_python({**head, "models": listed, "gates": gates})
 
 
 async def export(session: AsyncSession) -> bytes:
     return b"".join([piece async for piece in transfer.exported(session)])
 
 
-async def take_in(session: AsyncSession, found: RegistryDocument) -> int:
+async def take_in(session: AsyncSession, found: WholeRegistry) -> int:
     done = await transfer.take_in(session, found, dry_run=False, actor="bob", now=NOON, reason=None)
-    return done.models + done.versions + done.aliases
+    return done.models + done.versions + done.aliases + done.gate_policies + done.approvals
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(listed=st.lists(models(), max_size=3, unique_by=lambda model: model["name"]))
+@given(given=documents())
 async def test_what_is_exported_and_imported_elsewhere_is_exported_in_the_same_bytes(
-    session: AsyncSession, listed: list[dict[str, Any]]
+    session: AsyncSession, given: WholeRegistry
 ) -> None:
     here = await session.begin_nested()
-    await take_in(session, document(*listed))
+    await take_in(session, given)
     first = await export(session)
     read = DOCUMENTS.validate_json(first)
     assert await take_in(session, read) == 0
@@ -120,8 +162,18 @@ async def test_what_is_exported_and_imported_elsewhere_is_exported_in_the_same_b
     elsewhere = await session.begin_nested()
     await take_in(session, read)
     assert await export(session) == first
-    assert {model.name for model in read.models} == {model["name"] for model in listed}
+    assert {model.name for model in read.models} == {model.name for model in given.models}
+    assert said(read.gates) == said(given.gates)
     await elsewhere.rollback()
+
+
+def said(gates: Sequence[GatesEntry]) -> dict[str, Any]:
+    """In no order, and without models of which nothing is said."""
+    return {
+        entry.model: (entry.policies, {one.version: one.approvals for one in entry.signed_off})
+        for entry in gates
+        if entry.policies or entry.signed_off
+    }
 
 
 @pytest.fixture
@@ -136,6 +188,9 @@ async def exported(live_client: AsyncClient, clock: Any) -> dict[str, Any]:
         await live_client.post(f"{VERSIONS}/1.0.0/transitions", json=moved)
     for version in ("1.0.0", "2.0.0"):
         await live_client.put("models/fraud-detection/aliases/best", json={"version": version})
+    policy = {"production": {"gates": [{"kind": "approvals", "others": 1}]}}
+    await live_client.put("models/fraud-detection/gate-policy", json=policy)
+    await live_client.post(f"{VERSIONS}/2.0.0/approvals", json={"to": "production"})
     response = await live_client.get("registry/export")
     assert response.status_code == 200, response.text
     found: dict[str, Any] = response.json()
@@ -156,6 +211,10 @@ async def test_a_registry_is_exported_in_full(exported: dict[str, Any]) -> None:
     ]
     [alias] = model["aliases"]
     assert (alias["version"], len(alias["history"])) == ("2.0.0", 2)
+    [entry] = exported["gates"]
+    assert entry["policies"][0]["policy"]["production"]["gates"][0]["kind"] == "approvals"
+    [signed_off] = entry["signed_off"]
+    assert (signed_off["version"], signed_off["approvals"][0]["by"]) == ("2.0.0", "developer")
 
 
 async def test_an_import_of_the_own_export_changes_nothing(
@@ -168,6 +227,8 @@ async def test_an_import_of_the_own_export_changes_nothing(
         "models": 0,
         "versions": 0,
         "aliases": 0,
+        "gate_policies": 0,
+        "approvals": 0,
         "missing_files": [],
     }
     assert (await live_client.get("registry/export")).json() == exported
@@ -184,6 +245,7 @@ async def test_an_import_says_what_it_adds_and_which_files_are_missing(
 
     assert tried == done | {"dry_run": True}
     assert (done["models"], done["versions"], done["aliases"]) == (1, 2, 1)
+    assert (done["gate_policies"], done["approvals"]) == (1, 1)
     assert [each["version"] for each in done["missing_files"]] == ["1.0.0"]
     assert (await client.put(UPLOAD, content=b"another")).status_code == 409
     assert (await client.put(UPLOAD, content=b"file")).status_code == 200
@@ -211,6 +273,7 @@ def third_in_production(found: dict[str, Any]) -> None:
     model = found["models"][0]
     model["versions"] = [model["versions"][0] | {"version": "3.0.0"}]
     model["aliases"] = []
+    found["gates"] = []
 
 
 @pytest.mark.parametrize(
@@ -218,7 +281,7 @@ def third_in_production(found: dict[str, Any]) -> None:
     [
         pytest.param(at("format", "mlflow"), 422, "body.format", id="foreign"),
         pytest.param(at("format_version", 2), 422, "body.format_version", id="newer"),
-        pytest.param(at("gates", []), 422, "body.gates: unknown field", id="unknown section"),
+        pytest.param(at("splits", []), 422, "body.splits: unknown field", id="unknown section"),
         pytest.param(
             at("models.0.versions.1.version", "x"), 422, "models[0].versions[1].version", id="where"
         ),
@@ -242,6 +305,24 @@ def third_in_production(found: dict[str, Any]) -> None:
             id="version",
         ),
         pytest.param(third_in_production, 409, "there can be only one", id="production"),
+        pytest.param(
+            at("gates.0.model", "nobodys"), 422, "nobodys is not listed in models", id="whose gates"
+        ),
+        pytest.param(
+            at("gates.0.signed_off.0.version", "7.0.0"),
+            422,
+            "7.0.0 has approvals, and is not listed",
+            id="approvals of nothing",
+        ),
+        pytest.param(
+            at("gates.0.policies.0.policy", None), 409, "gate-policy: its revisions", id="policy"
+        ),
+        pytest.param(
+            at("gates.0.signed_off.0.approvals.0.by", "eve"),
+            409,
+            "versions/2.0.0: its approvals differ",
+            id="a forged approval",
+        ),
     ],
 )
 async def test_what_is_damaged_or_differs_changes_nothing(

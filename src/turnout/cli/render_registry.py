@@ -49,7 +49,8 @@ def _differences(found: Json) -> Iterator[str]:
 
 def imported(done: Json) -> RenderableType:
     verb = "would be added" if done["dry_run"] else "added"
-    counts = ", ".join(f"{done[what]} {what}" for what in ("models", "versions", "aliases"))
+    what = ("models", "versions", "aliases", "gate_policies", "approvals")
+    counts = ", ".join(f"{done[one]} {one.replace('_', ' ')}" for one in what)
     missing = [
         f"{each['model']} {each['version']}: its file {each['sha256']} is not here"
         for each in done["missing_files"]

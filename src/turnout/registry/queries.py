@@ -128,6 +128,21 @@ async def owner(session: AsyncSession, model_id: int) -> str | None:
     return row.details.owner if row else None
 
 
+async def named_model_ids(session: AsyncSession, names: Collection[str]) -> dict[str, int]:
+    """Look up models by their names; those that do not exist are left out."""
+    rows = await session.execute(select(Model.name, Model.id).where(among(Model.name, names)))
+    return {row.name: row.id for row in rows}
+
+
+async def version_names(
+    session: AsyncSession, model_ids: Collection[int]
+) -> dict[int, tuple[int, str]]:
+    """The model and the canonical text of every version of these models, by its id."""
+    query = select(Version.id, Version.model_id, Version.version)
+    rows = await session.execute(query.where(among(Version.model_id, model_ids)))
+    return {version_id: (model_id, version) for version_id, model_id, version in rows}
+
+
 async def version_ids(
     session: AsyncSession, model_id: int, names: Collection[str]
 ) -> dict[str, int]:

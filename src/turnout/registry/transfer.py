@@ -1,7 +1,7 @@
 """Models with their versions and aliases, out of one database and into another."""
 
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -16,7 +16,7 @@ from turnout.registry.domain.document import (
     FORMAT_VERSION,
     Additions,
     AliasEntry,
-    ImportConflicts,
+    Clash,
     ModelEntry,
     MoveEntry,
     RegistryDocument,
@@ -37,15 +37,8 @@ PAGE: Final = 100
 _MODELS: Final = TypeAdapter(ModelEntry)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Imported:
-    models: int
-    versions: int
-    aliases: int
-
-
 async def exported(session: AsyncSession) -> AsyncIterator[bytes]:
-    """Write the document piece by piece: never more than one model is in memory.
+    """Write the document piece by piece, but for its end: never more than one model is in memory.
 
     The same registry is always written in the same bytes: nothing in them tells when, or from
     which database.
@@ -58,40 +51,38 @@ async def exported(session: AsyncSession) -> AsyncIterator[bytes]:
             yield (b",\n" if after is not None else b"\n") + _MODELS.dump_json(entry)
             after = row.name
             session.expunge_all()
-    yield b"\n]}\n"
+    yield b"\n]"
 
 
-async def take_in(
-    session: AsyncSession,
-    document: RegistryDocument,
-    *,
-    dry_run: bool,
-    actor: str,
-    now: datetime,
-    reason: str | None,
-) -> Imported:
-    """Add what is not here yet; refuse all of it when any of it contradicts what is here."""
+async def compared(
+    session: AsyncSession, document: RegistryDocument
+) -> tuple[list[Additions], list[Clash]]:
+    """What a document adds to what is here, and where it contradicts it; until the transaction is
+    over, this stays so."""
     # Everything that changes a model's versions waits for its row, and so for this; reads do not.
     await session.execute(text("LOCK TABLE model IN EXCLUSIVE MODE"))
     planned: list[Additions] = []
-    clashes = []
+    clashes: list[Clash] = []
     for entry in document.models:
         row = await session.scalar(select(Model).where(Model.name == entry.name))
         here = None if row is None else await _entry(session, row)
         added, found = additions(in_order(entry), here)
         planned.append(added)
         clashes += found
-    if clashes:
-        raise ImportConflicts(clashes)
-    if not dry_run:
-        for added in planned:
-            if not added.nothing:
-                await _add(session, added, actor=actor, now=now, reason=reason)
-    return Imported(
-        models=sum(added.new for added in planned),
-        versions=sum(len(added.versions) for added in planned),
-        aliases=sum(len(added.aliases) for added in planned),
-    )
+    return planned, clashes
+
+
+async def add(
+    session: AsyncSession,
+    planned: Iterable[Additions],
+    *,
+    actor: str,
+    now: datetime,
+    reason: str | None,
+) -> None:
+    for added in planned:
+        if not added.nothing:
+            await _add(session, added, actor=actor, now=now, reason=reason)
 
 
 async def _entry(session: AsyncSession, row: Model) -> ModelEntry:

@@ -10,13 +10,14 @@ from fastapi.responses import StreamingResponse
 
 from turnout import http
 from turnout.callers import Role, needs
+from turnout.gates import transfer
+from turnout.gates.domain.document import WholeRegistry, gate_contradictions
 from turnout.http import Actor, Now, Reason, Resources, Session
 from turnout.problems import problems
-from turnout.registry import artifacts, transfer
+from turnout.registry import artifacts
 from turnout.registry.domain.document import (
     Damaged,
     ImportConflicts,
-    RegistryDocument,
     contradictions,
 )
 
@@ -41,6 +42,8 @@ class ImportReport:
     models: int
     versions: int
     aliases: int
+    gate_policies: int
+    approvals: int
     missing_files: Sequence[MissingFile]
 
 
@@ -51,7 +54,7 @@ class ImportReport:
     responses={
         200: {
             "content": {
-                "application/json": {"schema": {"$ref": "#/components/schemas/RegistryDocument"}}
+                "application/json": {"schema": {"$ref": "#/components/schemas/WholeRegistry"}}
             }
         },
         **problems(),
@@ -64,9 +67,10 @@ async def export_registry(
     moment. The same registry always gives the same bytes.
 
     Model files are named by their SHA-256 (`file_sha256`) and do not travel in it: copy the
-    directory `artifacts` of TURNOUT_DATA_DIR, or download and upload them one by one. Gate
-    policies, sign-offs, gate reports and rules for chat models are no part of it, nor are splits,
-    rollouts, experiments, observations and the audit log: `turnout backup` is for everything.
+    directory `artifacts` of TURNOUT_DATA_DIR, or download and upload them one by one. `gates` has
+    each model's own gate policy, revision by revision, and every approval. The service's rules (its
+    default policy, approved models) are no part of it, nor are gate reports, splits, rollouts,
+    experiments, observations and the audit log: `turnout backup` is for everything.
     """
     # Into a file first: a reader may be slow, and no transaction may wait for one.
     spool = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115  (closed below)
@@ -89,7 +93,7 @@ async def export_registry(
 )
 @needs(Role.ADMIN)
 async def import_registry(
-    document: RegistryDocument,
+    document: WholeRegistry,
     session: Session,
     resources: Annotated[Resources, Depends(http.resources)],
     actor: Actor,
@@ -98,16 +102,18 @@ async def import_registry(
     dry_run: Annotated[bool, Query(description="Only say what would happen")] = False,
     reason: Reason = None,
 ) -> ImportReport:
-    """Adds every model, version and alias of the document that is not here, with its times, people
-    and history as they were; what is here and the same is left alone, so that importing again
-    changes nothing. Rules for chat models are not asked here, but before a version gets traffic.
+    """Adds every model, version, alias, gate policy and approval of the document that is not here,
+    with its times, people and history as they were; what is here and the same is left alone, so
+    that importing again changes nothing. An approval is taken as the document has it: import only
+    from where you trust the people. Rules for chat models are not asked here, but before a version
+    gets traffic.
 
     All or nothing: whatever differs from what is here is listed as a conflict, one by one, and
     then nothing is imported. `missing_files` are model files that this replica does not have: copy
     them into TURNOUT_DATA_DIR, or upload each to its version, which takes only the very same file.
     A document over TURNOUT_MAX_BODY_MEGABYTES needs that setting raised.
     """
-    if errors := list(contradictions(document)):
+    if errors := [*contradictions(document), *gate_contradictions(document)]:
         raise Damaged(errors)
     done = await transfer.take_in(
         session, document, dry_run=dry_run, actor=actor, now=now, reason=reason
@@ -119,11 +125,13 @@ async def import_registry(
         models=done.models,
         versions=done.versions,
         aliases=done.aliases,
+        gate_policies=done.gate_policies,
+        approvals=done.approvals,
         missing_files=missing,
     )
 
 
-def _missing(document: RegistryDocument, root: Path) -> Iterator[MissingFile]:
+def _missing(document: WholeRegistry, root: Path) -> Iterator[MissingFile]:
     for model in document.models:
         for version in model.versions:
             sha256 = version.file_sha256
