@@ -185,10 +185,10 @@ class Worker:
                 count = open_alerts.get((severity, state), 0)
                 telemetry.ALERTS.labels(severity, state).set(count)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        under_way: set[asyncio.Task[None]] = set()
-        scheduler = AsyncIOScheduler(timezone=UTC)
-        jobs: tuple[tuple[Job, float], ...] = (
+    @property
+    def jobs(self) -> tuple[tuple[Job, float], ...]:
+        """What is done, and how many seconds lie between two times."""
+        return (
             (self.retain, RETENTION_SECONDS),
             (self.fold, self.settings.fold_seconds),
             (self.tick, self.settings.tick_seconds),
@@ -205,7 +205,11 @@ class Worker:
             (self.back_up, BACKUP_SECONDS),
             (self.measure, MEASURE_SECONDS),
         )
-        for job, seconds in jobs:
+
+    async def run(self, stop: asyncio.Event) -> None:
+        under_way: set[asyncio.Task[None]] = set()
+        scheduler = AsyncIOScheduler(timezone=UTC)
+        for job, seconds in self.jobs:
             scheduler.add_job(
                 _guarded(job, under_way),
                 "interval",
