@@ -14,6 +14,7 @@ from turnout.cli import (
     gates,
     keys,
     operate,
+    overview,
     registry,
     remote,
     serve,
@@ -57,6 +58,7 @@ serve.register(app)
 backups.register(app)
 keys.register(app)
 operate.register(app)
+overview.register(app)
 experiments.register(app)
 gates.register(app)
 events.register(app)
