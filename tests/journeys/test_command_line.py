@@ -61,6 +61,25 @@ def test_a_rollout_from_the_command_line(service: Service):
     assert (status, "come out the same" in said) == (0, True)
 
 
+def test_aliases_and_cleanup(service: Service):
+    with Client(base_url=f"{service.url}/api/v1/", timeout=30) as api:
+        for version in ("1.0.0", "2.0.0", "3.0.0"):
+            api.post("models/aliased/versions", json={"version": version}).raise_for_status()
+
+    assert run(service, "aliases", "list", "aliased") == (0, "aliased has no aliases\n")
+    moved = "aliases", "set", "aliased", "champion"
+    assert run(service, *moved, "1.0.0") == (0, "aliased@champion → 1.0.0\n")
+    status, said = run(service, *moved, "2.0.0", "--expected", "3.0.0")
+    assert (status, "1.0.0" in said) == (1, True)
+    assert "champion" in run(service, "aliases", "list", "aliased")[1]
+    old = "cleanup", "aliased", "--keep-last", "1", "--older-than", "0s"
+    status, said = run(service, *old)
+    assert (status, "would be deleted: 2.0.0" in said) == (0, True)
+    assert "stays: 1.0.0" in said
+    assert run(service, "aliases", "delete", "aliased", "champion", "--reason", "over")[0] == 0
+    assert "deleted: 2.0.0, 1.0.0" in run(service, *old, "--delete", "--reason", "spring")[1]
+
+
 def test_versions_side_by_side(service: Service):
     with Client(base_url=f"{service.url}/api/v1/", timeout=30) as api:
         for version, accuracy in (("1.0.0", 0.9), ("2.0.0", 0.8)):

@@ -7,6 +7,7 @@ import typer
 
 from turnout.cli import (
     alerts,
+    aliases,
     audit,
     backups,
     events,
@@ -65,6 +66,7 @@ events.register(app)
 alerts.register(app)
 audit.register(app)
 registry.register(app)
+aliases.register(app)
 updates.register(app)
 
 

@@ -52,10 +52,10 @@ def fail(sentence: str) -> typer.Exit:
 
 
 def call(client: httpx2.Client, method: str, path: str, **arguments: Any) -> Any:
-    """Send a request and read its JSON; a refusal is printed and ends the command."""
+    """Send a request and read its JSON, if any; a refusal is printed and ends the command."""
     response = client.request(method, path, **arguments)
     if response.is_success:
-        return response.json()
+        return response.json() if response.content else None
     if response.headers.get("content-type", "").startswith("application/problem+json"):
         problem: Mapping[str, Any] = response.json()
         raise fail(f"{problem['detail']} [dim]({problem['status']})[/]")
