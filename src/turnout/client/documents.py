@@ -155,4 +155,6 @@ class ImportReport(TypedDict):
     models: int
     versions: int
     aliases: int
+    gate_policies: int
+    approvals: int
     missing_files: Sequence[MissingFile]
