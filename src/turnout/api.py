@@ -15,6 +15,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from fastapi.routing import APIRoute, iter_route_contexts
 from fastapi.staticfiles import StaticFiles
+from fastapi.telemetry import TelemetryConfig
 from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.middleware import Middleware
@@ -70,6 +71,7 @@ from turnout.rollouts.shadow import router as shadow
 from turnout.rollouts.verb_routes import router as rollout_verbs
 from turnout.settings import Door, Settings
 from turnout.telemetry import RequestTelemetry
+from turnout.tracing import TRACES
 from turnout.traffic.routes import router as traffic
 
 # Routes are tried one after the other: the gateway's first, for they are asked the most.
@@ -221,7 +223,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         separate_input_output_schemas=False,  # ours are the same, and need one name
-        telemetry={"tracing": False, "metrics": False, "logs": False},
+        telemetry=_traced(),
         generate_unique_id_function=operation_id,
         openapi_tags=[{"name": tag} for tag in (*TAGS, *_tags_of_doors(settings))],
         middleware=[Middleware(RequestTelemetry), Middleware(BodyLimit, limit)],
@@ -239,6 +241,18 @@ def create_app(
     _add_documentation(app, gate)
     _refuse_unguarded(app)
     return app
+
+
+def _traced() -> TelemetryConfig:
+    """FastAPI makes the spans of requests, if there is anywhere to send them to."""
+    return {
+        "tracing": TRACES.provider is not None,
+        "tracer_provider": TRACES.provider,
+        "operation_spans": False,
+        "metrics": False,
+        "logs": False,
+        "auto_configure": False,
+    }
 
 
 def _tags_of_doors(settings: Settings) -> list[str]:

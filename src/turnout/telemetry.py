@@ -1,6 +1,7 @@
 """Structured logs, request ids, and Prometheus metrics of the service."""
 
 import logging
+import re
 import sys
 import time
 import uuid
@@ -8,6 +9,7 @@ from contextvars import ContextVar
 from typing import Final
 
 import structlog
+from opentelemetry import trace
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +18,10 @@ from turnout.settings import Settings
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("turnout")
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+_scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
+
+VERSION: Final = re.compile("(?!ff)[0-9a-f]{2}")
+TRACEPARENT: Final = re.compile("(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 REQUESTS: Final = Histogram(
     "http_server_request_duration_seconds",
@@ -87,7 +93,7 @@ def configure_logs(settings: Settings) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
-            _with_request_id,
+            _with_ids,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -101,12 +107,36 @@ def configure_logs(settings: Settings) -> None:
     )
 
 
-def _with_request_id(
+def _with_ids(
     logger: object, name: str, event: structlog.types.EventDict
 ) -> structlog.types.EventDict:
     if found := request_id.get():
         event.setdefault("request_id", found)
+    if found := trace_id():
+        event.setdefault("trace_id", found)
     return event
+
+
+def trace_id() -> str | None:
+    """The trace that what is done now belongs to: our own or, where we make none, the caller's.
+
+    The caller's header is read where it is asked for, so that it costs the others nothing.
+    """
+    spanned = trace.get_current_span().get_span_context()
+    if spanned.is_valid:
+        return trace.format_trace_id(spanned.trace_id)
+    scope = _scope.get()
+    return None if scope is None else trace_of(Headers(scope=scope).get("traceparent", ""))
+
+
+def trace_of(traceparent: str) -> str | None:
+    """Read the header of W3C Trace Context."""
+    version, _, rest = traceparent.strip().partition("-")
+    found = TRACEPARENT.match(rest)
+    if found is None or not VERSION.fullmatch(version):
+        return None
+    more = rest[found.end() :]
+    return None if more and (version == "00" or more[0] != "-") else found[1]
 
 
 class RequestTelemetry:
@@ -122,7 +152,7 @@ class RequestTelemetry:
         given = Headers(scope=scope).get("x-request-id", "")
         known = given if given.isascii() and given.isprintable() and 0 < len(given) <= 100 else ""
         identity = known or uuid.uuid4().hex
-        token = request_id.set(identity)
+        token, before = request_id.set(identity), _scope.set(scope)
         status = 500
         start = time.perf_counter()
 
@@ -137,6 +167,7 @@ class RequestTelemetry:
             await self.app(scope, receive, answer)
         finally:
             request_id.reset(token)
+            _scope.reset(before)
             route = getattr(scope.get("route"), "path", "unmatched")
             taken = time.perf_counter() - start - scope.get(WAITED, 0.0)
             REQUESTS.labels(scope["method"], route, status).observe(taken)

@@ -44,6 +44,7 @@ from turnout.rollouts.commands.tick import tick
 from turnout.rollouts.commands.watchdog import report_missed
 from turnout.rollouts.domain.phases import Phase
 from turnout.settings import Settings
+from turnout.tracing import TRACES, fail
 
 Job = Callable[[], Coroutine[Any, Any, None]]
 
@@ -243,15 +244,22 @@ def _guarded(job: Job, under_way: set[asyncio.Task[None]]) -> Job:
         under_way.add(task)
         start = time.perf_counter()
         try:
-            await job()
-        except Exception as error:  # noqa: BLE001  (the worker's loop outlives any failed job)
-            telemetry.JOB_FAILURES.labels(name).inc()
-            if lost_connection(error):
-                telemetry.log.warning("database unavailable", job=name, error=repr(error))
-            else:
-                telemetry.log.error("job failed", job=name, exc_info=error)
+            with TRACES.job(name) as span:
+                try:
+                    await job()
+                except Exception as error:  # noqa: BLE001  (the loop outlives any failed job)
+                    fail(span, error)
+                    _report(name, error)
         finally:
             telemetry.JOBS.labels(name).observe(time.perf_counter() - start)
             under_way.discard(task)
 
     return guarded
+
+
+def _report(job: str, error: Exception) -> None:
+    telemetry.JOB_FAILURES.labels(job).inc()
+    if lost_connection(error):
+        telemetry.log.warning("database unavailable", job=job, error=repr(error))
+    else:
+        telemetry.log.error("job failed", job=job, exc_info=error)

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from turnout import db, embedded, migrations, telemetry
+from turnout import db, embedded, migrations, telemetry, tracing
 from turnout.access import key_queries
 from turnout.addresses import is_loopback
 from turnout.api import create_app
@@ -64,7 +64,8 @@ def run(data_dir: Path | None, *, address: tuple[str, int] | None, worker: bool)
     """Run the API at `address`, if one is given, and the worker, if wanted, until told to stop."""
     settings = _settings(data_dir)
     listener = None if address is None else _listen(*address)
-    until_done(_serve(settings, listener, worker=worker))
+    with tracing.sent():
+        until_done(_serve(settings, listener, worker=worker))
 
 
 def show_metrics(host: str, port: int) -> None:

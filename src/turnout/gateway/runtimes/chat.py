@@ -79,7 +79,7 @@ class ChatModel:
         deadline: timedelta,
     ) -> None:
         url = f"{checked_server(config.url).rstrip('/')}/chat/completions"
-        self._endpoint = Endpoint(session, url, token_env=config.token_env)
+        self._endpoint = Endpoint(session, version, url, token_env=config.token_env)
         self._version = version
         self._config = config
         self._places = places(config.messages)

@@ -26,6 +26,7 @@ from turnout.observations.domain.prediction import LARGEST
 from turnout.quantities import JsonValue
 from turnout.registry.domain.runtime import MODEL_SERVERS, HttpRuntime, check_server
 from turnout.registry.domain.version import VersionRef
+from turnout.tracing import TRACES, answered, server_attributes
 
 LARGEST_ANSWER: Final = 16_000_000
 IN_FLIGHT: Final = 128
@@ -78,9 +79,20 @@ class Reply:
 class Endpoint:
     """Where one version's server is asked: its address, its token, and its places for calls."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, *, token_env: str | None) -> None:
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        version: VersionRef,
+        url: str,
+        *,
+        token_env: str | None,
+    ) -> None:
         self._session = session
         self._url = url
+        self._traced = server_attributes(url) | {
+            "turnout.model": version.model,
+            "turnout.version": version.version,
+        }
         self._token_env = token_env
         self._in_flight = 0
 
@@ -92,12 +104,10 @@ class Endpoint:
             )
         self._in_flight += 1
         try:
-            async with asyncio.timeout(deadline.total_seconds()):
-                return await self._post_again_if_stale(body)
-        except TimeoutError:
-            raise timed_out(deadline) from None
-        except aiohttp.ClientError as error:
-            raise RuntimeFailure(Failure.UNREACHABLE, f"{type(error).__name__}: {error}") from None
+            with TRACES.call("POST", self._traced) as span:
+                reply = await self._answer(body, deadline)
+                answered(span, reply.status)
+                return reply
         finally:
             self._in_flight -= 1
 
@@ -110,6 +120,15 @@ class Endpoint:
             return RuntimeFailure(Failure.OVERLOADED, f"status {reply.status}: {said}")
         kind = Failure.FAILED if reply.status >= 500 else Failure.REFUSED
         return RuntimeFailure(kind, f"status {reply.status}: {said}")
+
+    async def _answer(self, body: bytes, deadline: timedelta) -> Reply:
+        try:
+            async with asyncio.timeout(deadline.total_seconds()):
+                return await self._post_again_if_stale(body)
+        except TimeoutError:
+            raise timed_out(deadline) from None
+        except aiohttp.ClientError as error:
+            raise RuntimeFailure(Failure.UNREACHABLE, f"{type(error).__name__}: {error}") from None
 
     async def _post_again_if_stale(self, body: bytes) -> Reply:
         """A kept connection may be closed by the server while we write; that is nobody's failure.
@@ -140,6 +159,7 @@ class Endpoint:
 
     def _headers(self) -> Mapping[str, str]:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        TRACES.tell(headers)
         if self._token_env is not None:
             token = os.environ.get(self._token_env)
             if not token:
@@ -163,7 +183,7 @@ class HttpModel:
         deadline: timedelta,
     ) -> None:
         url = _address(config, version.model)
-        self._endpoint = Endpoint(session, url, token_env=config.token_env)
+        self._endpoint = Endpoint(session, version, url, token_env=config.token_env)
         self._v2 = config.protocol == "v2"
         self._ports = oip.ports_of(version.signature) if version.signature else None
         self._deadline = config.timeout or deadline
