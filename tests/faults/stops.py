@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-PATIENCE = 30
+PATIENCE = 120
 """Seconds, far more than anything here takes: what is waited for comes, or the test fails."""
 
 GATE = 0x73746F70
