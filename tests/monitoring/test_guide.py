@@ -1,5 +1,9 @@
 """What docs/guides/monitoring.md lists is what the product has; its commands run in journeys."""
 
+import math
+import re
+from bisect import bisect
+from collections import Counter
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,10 +14,12 @@ from turnout.drift.domain.shifts import Whose
 from turnout.monitoring.domain.judging import judge
 from turnout.monitoring.domain.thresholds import Action, Drift, Judge, Rule, Standard
 from turnout.observations.domain.figures import Figures, Mean
+from turnout.stats.drift import stability
 from turnout.stats.quantile_sketch import QuantileSketch
 from turnout.stats.verdict import Verdict
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "monitoring.md").read_text()
+GUIDES = Path(__file__).parents[2] / "docs" / "guides"
+GUIDE = (GUIDES / "monitoring.md").read_text()
 SOURCES = list((Path(__file__).parents[2] / "src" / "turnout").rglob("*.py"))
 
 
@@ -56,3 +62,18 @@ def test_it_takes_as_many_errors_as_it_says(n: int, errors: int):
     ]
 
     assert verdicts == [Verdict.INCONCLUSIVE, Verdict.FAIL]
+
+
+def test_the_picture_of_drift_shows_what_the_commands_send():
+    batches = re.findall(r"^tickets (\d+) (\d+) (\d+) (\d+) ", GUIDE, re.MULTILINE)
+    counted = Counter(bisect([20, 100, 500], int(length)) for batch in batches for length in batch)
+    sent = [100 * counted[place] for place in range(4)]
+    shares = [count / sum(sent) for count in sent]
+    picture = (GUIDES / "drift.svg").read_text()
+
+    assert re.findall(r">([\d.]+%)</text>\n<text", picture) == [f"{one:.1%}" for one in shares]
+    assert re.findall(r">adds ([\d.]+)<", picture) == [
+        f"{(now - 0.25) * math.log(now / 0.25):.2f}" for now in shares
+    ]
+    assert f"PSI {stability([2500] * 4, sent).corrected:.2f}," in picture
+    assert f"{sum(sent):,} tickets" in picture
