@@ -7,6 +7,7 @@ tests that need several connections, real commits or the running gateway.
 
 import itertools
 import os
+import signal
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -39,6 +40,11 @@ hypothesis.settings.register_profile(
     suppress_health_check=(hypothesis.HealthCheck.too_slow,),
 )
 hypothesis.settings.load_profile("turnout")
+
+# What a shell runs in the background ignores SIGINT, and so would all that the tests start: they
+# could not stop it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SERVER = "TURNOUT_TEST_SERVER"
 """A PostgreSQL server to test on instead of the embedded one; databases are made and dropped."""
