@@ -1,18 +1,25 @@
 """What the service answers is what its OpenAPI document promises, whatever is asked.
 
 Schemathesis derives requests from the document: every operation, every parameter, both sides of
-every bound. Nothing in them is random. They are put to a service in which every change of
-`changes.yaml` has been made, and what those answer is held to the document, too. A usual run takes
-a few requests of each kind, spread evenly; CI takes more, by TURNOUT_TEST_CONTRACT.
+every bound; and walks in which one request builds on the answer to another. Nothing in them is
+left to chance. They are put to a service in which every change of `changes.yaml` has been made, and
+what those answer is held to the document, too. A usual run takes a few requests of each kind,
+spread evenly; CI takes more, by TURNOUT_TEST_CONTRACT.
 """
 
+import asyncio
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
+import hypothesis
 import requests
 import schemathesis
 from httpx2 import AsyncClient, Response
+from hypothesis.errors import FlakyStrategyDefinition
+from hypothesis.stateful import run_state_machine_as_test
 from schemathesis.core.failures import FailureGroup
 from schemathesis.generation.modes import GenerationMode
 from schemathesis.specs.openapi.checks import (
@@ -44,6 +51,17 @@ THERE: Final = {
     "number": "1",
 }
 """What a well-formed request is about, so that it finds something."""
+WAITS: Final = "show_route"
+"""It is held until a route changes."""
+WALKS: Final = 12
+STEPS: Final = hypothesis.settings(
+    max_examples=2,
+    stateful_step_count=15,
+    deadline=None,
+    database=None,
+    phases=[hypothesis.Phase.generate],
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
 SENT: Final = {"method", "url", "headers", "params", "data", "json"}
 
 
@@ -75,6 +93,58 @@ async def test_answers_keep_to_the_document(
         except FailureGroup as group:
             broken += [f"{name}: {answer.status_code} {failure}" for failure in group.exceptions]
     assert broken == []
+
+
+async def test_answers_keep_to_the_document_where_requests_build_on_answers(
+    live_client: AsyncClient, sessions: db.Sessions, clock: Clock
+) -> None:
+    """Ids, names and versions of one answer go into the next request, as Schemathesis links them:
+    what was listed is looked at, aborted, deleted, and asked for once more."""
+    key = await live_client.post("api-keys", json={"name": "walker", "role": "admin"})
+    headers = {"Authorization": f"Bearer {key.json()['key']}"}
+    async for _ in made_one_by_one(live_client, sessions, clock, headers, {}):
+        pass
+    document = (await live_client.get("http://test/openapi.json")).json()
+    for operation in (one for path in document["paths"].values() for one in path.values()):
+        operation.pop("security", None)  # the key is a good one, always
+    schema = schemathesis.openapi.from_dict(document).exclude(operation_id=[ENDLESS, WAITS])
+    schema.config.generation.modes = [GenerationMode.POSITIVE]
+
+    found, broken = Counter[str](), list[str]()
+    walk = walking(schema, live_client, headers, found, broken)
+    for number in range(WALKS):
+        seeded = hypothesis.seed(number)(walk)
+        with suppress(FlakyStrategyDefinition):  # the service remembers the walk before
+            await asyncio.to_thread(run_state_machine_as_test, seeded, settings=STEPS)
+    assert broken == []
+    assert len(found) >= 3, "hardly anything was found by what an answer had said"
+
+
+def walking(
+    schema: Any,
+    client: AsyncClient,
+    headers: Mapping[str, str],
+    found: Counter[str],
+    broken: list[str],
+) -> Any:
+    """A machine that walks in a thread, asks in the loop, and counts what it finds."""
+    loop = asyncio.get_running_loop()
+
+    class Walk(schema.as_state_machine()):  # type: ignore[misc]
+        def call(self, case: Any, **_: Any) -> Any:
+            asked = asyncio.run_coroutine_threadsafe(answered(client, case, headers), loop)
+            return schemathesis.Response.from_any(asked.result())
+
+        def validate_response(self, response: Any, case: Any, **_: Any) -> None:
+            name = case.operation.definition.raw["operationId"]
+            if response.status_code < 300 and case.path_parameters:
+                found[name] += 1
+            try:
+                case.validate_response(response, checks=CHECKS)
+            except FailureGroup as group:
+                broken.extend(f"{name}: {failure}" for failure in group.exceptions)
+
+    return Walk
 
 
 def cases(schema: Any, kept: Kept) -> Iterator[Any]:
