@@ -1,5 +1,7 @@
 """Guardrails that watch some of the users by themselves."""
 
+from collections import Counter
+
 import pytest
 
 from tests.rollouts.conftest import SECOND, Driver
@@ -35,14 +37,16 @@ def test_the_error_rate_is_divided_among_the_values() -> None:
 
 
 async def answer_everybody(driver: Driver) -> None:
-    """Every twentieth user is in Austria, and half of the candidate's answers there fail."""
+    """Every twentieth user of either version is in Austria, and half of the candidate's answers
+    there fail."""
     now, split = driver.clock(), await driver.split()
-    rows = []
+    rows, seen = [], Counter[str]()
     for place in range(UNITS):
-        country = "AT" if place % 20 == 0 else "DE"
         unit = f"user-{place}"
         found = assign(split, NO_OVERRIDES, unit=unit, attributes={}, draw=0)
-        falls = (place // 20 + now.second) % 2 == 0
+        seen[found.variant] += 1
+        country = "AT" if seen[found.variant] % 20 == 0 else "DE"
+        falls = (seen[found.variant] // 20 + now.second) % 2 == 0
         row = Prediction(
             prediction_id=uuid7(now),
             version_id=found.version_id,
@@ -73,7 +77,7 @@ async def test_harm_to_a_few_is_seen_where_they_are_watched(
     stages = (Stage(weight=5_000, bake=30 * SECOND, guardrails=(guardrail,)),)
     rollout_id = await live_driver.under_way(stages=stages)
 
-    while (rollout := await live_driver.rollout(rollout_id)).finished_at is None:
+    while (rollout := await live_driver.rollout(rollout_id)).phase is Phase.RUNNING:
         live_driver.clock.advance(SECOND)
         await answer_everybody(live_driver)
         await worker.fold()
