@@ -5,7 +5,7 @@ document needs one name for each: `RolloutPlan`, `ExperimentPlan`, `ModelListing
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 REFERENCE: Final = "#/components/schemas/"
@@ -39,12 +39,9 @@ def name_schemas(document: dict[str, Any]) -> dict[str, Any]:
             raise AmbiguousSchema(name)
         taken.add(name)
 
-    def renamed(reference: str) -> str:
-        return REFERENCE + names[reference.removeprefix(REFERENCE)]
-
     named = {names[given]: schema | {"title": names[given]} for given, schema in schemas.items()}
     components = document["components"] | {"schemas": dict(sorted(named.items()))}
-    answered: dict[str, Any] = _with_references(document | {"components": components}, renamed)
+    answered: dict[str, Any] = _renamed(document | {"components": components}, names)
     return answered
 
 
@@ -69,16 +66,12 @@ def _listing(schema: Mapping[str, Any], names: Mapping[str, str]) -> str:
     return names[item].removesuffix("View") + "Listing"
 
 
-def _with_references(part: Any, renamed: Callable[[str], str]) -> Any:
+def _renamed(part: Any, names: Mapping[str, str]) -> Any:
+    """References stand in `$ref`, and in the mappings of discriminators."""
     if isinstance(part, dict):
-        return {
-            key: renamed(value)
-            if key == "$ref" and isinstance(value, str)
-            else {kind: renamed(reference) for kind, reference in value.items()}
-            if key == "mapping"
-            else _with_references(value, renamed)
-            for key, value in part.items()
-        }
+        return {key: _renamed(value, names) for key, value in part.items()}
     if isinstance(part, list):
-        return [_with_references(element, renamed) for element in part]
+        return [_renamed(element, names) for element in part]
+    if isinstance(part, str) and part.startswith(REFERENCE):
+        return REFERENCE + names[part.removeprefix(REFERENCE)]
     return part

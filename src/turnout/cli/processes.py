@@ -183,7 +183,7 @@ async def _migrate(settings: Settings) -> None:
 
 
 def openapi() -> str:
-    """The document, with the standard settings, and as a service with keys shows it."""
+    """The document as a service with keys shows it, with the doors that the environment opens."""
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
     engine = db.create_engine("postgresql://nobody@127.0.0.1/nothing")
     app = create_app(settings, engine, exposed=True)
