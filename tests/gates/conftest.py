@@ -11,7 +11,7 @@ from turnout.callers import Caller, Headers, Role
 
 
 @dataclass(frozen=True)
-class Door:
+class Doorkeeper:
     """Takes everybody for one person. Keys are not seen inside the test's transaction."""
 
     person: str
@@ -36,7 +36,7 @@ def acting(client: AsyncClient) -> As:
     @contextmanager
     def by(person: str) -> Iterator[None]:
         before = app.state.resources
-        app.state.resources = replace(before, gate=Door(person))
+        app.state.resources = replace(before, gate=Doorkeeper(person))
         try:
             yield
         finally:
