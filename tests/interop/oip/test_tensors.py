@@ -62,6 +62,8 @@ def test_flat_and_nested_data_are_the_same(shape: list[int], data: st.DataObject
         pytest.param(sent([2], [1, [2]]), "rows differ", id="rows of two depths"),
         pytest.param(sent([1], [1], datatype="float"), "its datatype is one of", id="no type"),
         pytest.param(Input(name="X", shape=[1], datatype="FP32"), "it has no data", id="no data"),
+        pytest.param(sent([2**31, 0], []), "empty rows", id="rows without end, of nothing"),
+        pytest.param(sent([0] + [2**31] * 20, []), "is too large", id="a shape that is too large"),
     ],
 )
 def test_what_is_no_tensor_is_refused(tensor: Input, why: str) -> None:
@@ -125,7 +127,7 @@ def test_binary_data_that_do_not_fit_are_refused(tensor: Input, binary: bytes, w
         values(filled([tensor], binary))
 
 
-@pytest.mark.parametrize("length", ["", "x", "-1", "7", "\u0663"])
+@pytest.mark.parametrize("length", ["", "x", "-1", "7", "\u0663", "9" * 5_000])
 def test_a_length_that_cannot_be_is_refused(length: str) -> None:
     assert separated(b"{}1234", "2") == (b"{}", b"1234")
     with pytest.raises(BinaryMalformed, match="a body of 6 bytes"):

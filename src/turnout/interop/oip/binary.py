@@ -31,9 +31,10 @@ def separated(body: bytes, length: str | None) -> tuple[bytes, bytes]:
     """The JSON of a request, and the binary data behind it."""
     if length is None:
         return body, b""
-    if not (length.isascii() and length.isdigit() and int(length) <= len(body)):
+    if not (length.isascii() and length.isdigit() and int(length[:20]) <= len(body)):
         raise BinaryMalformed(
-            f"{HEADER} is the length of the JSON, of a body of {len(body)} bytes, not {length!r}"
+            f"{HEADER} is the length of the JSON, of a body of {len(body)} bytes,"
+            f" not {length[:20]!r}"
         )
     return body[: int(length)], body[int(length) :]
 

@@ -1,6 +1,7 @@
 """The protocol's tensors, and the values and arrays of the gateway."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import takewhile
 from math import prod
 from typing import Annotated, Any, Final
 
@@ -18,6 +19,7 @@ DATATYPES: Final[Mapping[DType, str]] = {
     DType.STRING: "BYTES",
 }
 TEXT: Final = "BYTES"
+MOST_EMPTY_ROWS: Final = 10_000
 
 
 class TensorMalformed(Unprocessable):
@@ -90,7 +92,16 @@ def _nested(tensor: Input) -> Any:
         raise TensorMalformed(
             tensor.name, f"its shape {tensor.shape} does not hold {array.size} values"
         )
-    return array.reshape(tensor.shape).tolist()
+    # A size of 0 holds nothing, but as many empty rows as the sizes before it say.
+    if not array.size and prod(takewhile(bool, tensor.shape)) > MOST_EMPTY_ROWS:
+        raise TensorMalformed(
+            tensor.name, f"a tensor without values has at most {MOST_EMPTY_ROWS:,} empty rows"
+        )
+    try:
+        nested: list[Any] = array.reshape(tensor.shape).tolist()
+    except ValueError:
+        raise TensorMalformed(tensor.name, f"its shape {tensor.shape} is too large") from None
+    return nested
 
 
 def _uneven(tensor: Input) -> TensorMalformed:
