@@ -21,18 +21,19 @@ AS_PLANNED: Final = ConcludeOrder()
 async def clear_start(
     experiment_id: Identified, clearing: Clearing, body: StartBody = NOTHING_SAID
 ) -> None:
-    await _clear(clearing, experiment_id, None, body.reason)
+    await clear_winner(clearing, experiment_id, None, body.reason)
 
 
 async def clear_conclusion(
     experiment_id: Identified, clearing: Clearing, body: ConcludeBody = AS_PLANNED
 ) -> None:
-    await _clear(clearing, experiment_id, body.promote_winner, body.reason)
+    await clear_winner(clearing, experiment_id, body.promote_winner, body.reason)
 
 
-async def _clear(
+async def clear_winner(
     clearing: Clearance, experiment_id: UUID, promote: bool | None, reason: str | None
 ) -> None:
+    """`promote` is None for what the plan says."""
     async with transaction(clearing.resources.sessions) as session:
         found = await queries.experiment(session, experiment_id)
         plan = found.plan

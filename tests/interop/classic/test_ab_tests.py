@@ -249,6 +249,7 @@ async def test_feedback_by_prediction_counts_for_the_version_that_answered(
             id="the same id again",
         ),
         pytest.param("/nothing/start", {}, 404, id="no such test"),
+        pytest.param("/a%00/start", {}, 404, id="an id that none can have"),
         pytest.param("/draft/conclude", {}, 409, id="concluded before its start"),
         pytest.param(
             "/draft/feedback",

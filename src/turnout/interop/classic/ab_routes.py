@@ -2,13 +2,16 @@
 
 from typing import Annotated
 
-from fastapi import Body, Path
+from fastapi import Body, Depends, Path
 
 from turnout import http
 from turnout.callers import Role, Scoping, needs
+from turnout.db import transaction
+from turnout.experiments.clearing import clear_winner
 from turnout.experiments.commands.create import KeyTaken
 from turnout.experiments.commands.start import ExperimentUnderWay
-from turnout.http import Actor, Now, Session
+from turnout.gates.dependencies import Clearing
+from turnout.http import Actor, Calling, Now, Session
 from turnout.interop.classic import commands, examples, queries
 from turnout.interop.classic.dependencies import PREFIX, TAG, UNMEANT, Meant, Retention
 from turnout.interop.classic.domain import (
@@ -140,9 +143,26 @@ async def give_variant_feedback(
     return receipt(report, found.asked.version(body.variant_name))
 
 
+async def clear_winner_of_test(
+    test_id: Identified,
+    clearing: Clearing,
+    caller: Calling,
+    body: Annotated[ConclusionBody, Body(openapi_examples=examples.CONCLUSION)] = AS_IT_IS,
+) -> None:
+    """Have slow gates run before the transaction of the conclusion is opened."""
+    known = clearing.resources
+    async with transaction(known.sessions) as session:
+        model = await queries.classic_model(session, known.settings.classic_model, caller)
+        caller.check_models([model.name])
+        experiment_id = (await queries.test_row(session, model, test_id)).experiment_id
+    if experiment_id is not None:
+        await clear_winner(clearing, experiment_id, body.promote_winner, None)
+
+
 @router.post(
     f"{PREFIX}/ab-tests/{{test_id}}/conclude",
     summary="Conclude an A/B test",
+    dependencies=[Depends(clear_winner_of_test)],
     responses=problems(*UNMEANT, AbTestNotFound, AbTestEnded),
 )
 @needs(Role.OPERATOR, scoping=Scoping.OWN)

@@ -23,7 +23,7 @@ async def meant_model(
     caller: Calling,
 ) -> ModelRef:
     """The paths name no model, so callers who are confined to some are checked here."""
-    found = await classic_model(session, resources.settings.classic_model)
+    found = await classic_model(session, resources.settings.classic_model, caller)
     caller.check_models([found.name])
     return found
 

@@ -51,8 +51,9 @@ class NoModelYet(NotFound):
 
 class SeveralModels(Conflict):
     def __init__(self, names: Sequence[str]) -> None:
+        such = f", such as {' and '.join(names)}," if names else ""
         super().__init__(
-            f"several models are registered, such as {' and '.join(names)}, and these paths name"
+            f"several models are registered{such} and these paths name"
             f" none: set TURNOUT_CLASSIC_MODEL to the one that they mean",
             models=list(names),
         )

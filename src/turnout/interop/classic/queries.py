@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from turnout.callers import Caller
 from turnout.experiments import queries as experiments
 from turnout.experiments.domain.analysis import Analysis
 from turnout.experiments.domain.state import Conclusion, Status
@@ -35,9 +36,9 @@ MOST_TESTS: Final = 100
 Arms = Sequence[Mapping[int, ArmEvidence]]
 
 
-async def classic_model(session: AsyncSession, name: str | None) -> ModelRef:
+async def classic_model(session: AsyncSession, name: str | None, caller: Caller) -> ModelRef:
     """The model that these paths mean: the one of the settings, or the only one there is, that of
-    the quick start aside."""
+    the quick start aside. A caller who is confined to some models hears of no others."""
     if name is not None:
         return await registry.model(session, name)
     every = await registry.models(session, limit=3, after=None)
@@ -45,7 +46,7 @@ async def classic_model(session: AsyncSession, name: str | None) -> ModelRef:
     if not found:
         raise NoModelYet
     if len(found) > 1:
-        raise SeveralModels([row.name for row in found[:2]])
+        raise SeveralModels([row.name for row in found[:2]] if caller.models is None else [])
     return ModelRef(id=found[0].id, name=found[0].name)
 
 
@@ -133,23 +134,25 @@ class Conduct:
 
 async def test_row(session: AsyncSession, model: ModelRef, test_id: str) -> ClassicTest:
     """Until the transaction ends nobody else can start or conclude it."""
-    query = select(ClassicTest).where(
-        ClassicTest.model_id == model.id, ClassicTest.test_id == test_id
-    )
-    found = await session.scalar(query.with_for_update())
+    found = await session.scalar(_of_id(model, test_id).with_for_update())
     if found is None:
         raise AbTestNotFound(test_id)
     return found
 
 
 async def conduct(session: AsyncSession, model: ModelRef, test_id: str) -> Conduct:
-    query = select(ClassicTest).where(
-        ClassicTest.model_id == model.id, ClassicTest.test_id == test_id
-    )
-    found = await session.scalar(query)
+    found = await session.scalar(_of_id(model, test_id))
     if found is None:
         raise AbTestNotFound(test_id)
     return await _conduct(session, model, found)
+
+
+def _of_id(model: ModelRef, test_id: str) -> Select[ClassicTest]:
+    if "\0" in test_id:  # a character that the database has not
+        raise AbTestNotFound(test_id)
+    return select(ClassicTest).where(
+        ClassicTest.model_id == model.id, ClassicTest.test_id == test_id
+    )
 
 
 async def conducts(session: AsyncSession, model: ModelRef) -> list[Conduct]:

@@ -9,10 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from turnout import http
 from turnout.callers import Role, Scoping, needs
 from turnout.db import transaction
-from turnout.gates.dependencies import Gates
+from turnout.gates.dependencies import Clearing
 from turnout.gates.domain.outcome import GatesNotPassed
-from turnout.gates.moves import Request, clear
-from turnout.http import Actor, Calling, Now, Resources, Session
+from turnout.http import Actor, Calling, Now, Session
 from turnout.interop.classic import commands, examples, queries
 from turnout.interop.classic.dependencies import PREFIX, TAG, UNMEANT, Meant, Retention
 from turnout.interop.classic.schemas import (
@@ -138,19 +137,14 @@ async def _entries(
     ]
 
 
-async def clear_promotion(
-    version: Versioned,
-    resources: Annotated[Resources, Depends(http.resources)],
-    gates: Gates,
-    caller: Calling,
-) -> None:
+async def clear_promotion(version: Versioned, clearing: Clearing, caller: Calling) -> None:
     """Have slow gates run before the transaction of the promotion is opened."""
-    async with transaction(resources.sessions) as session:
-        model = await queries.classic_model(session, resources.settings.classic_model)
+    known = clearing.resources
+    async with transaction(known.sessions) as session:
+        model = await queries.classic_model(session, known.settings.classic_model, caller)
         caller.check_models([model.name])
         found = await registry.version(session, model.id, version)
-    asked = Request(version=found, to=Lifecycle.PRODUCTION, actor=caller.name)
-    await clear(resources.sessions, gates, asked, clock=resources.clock)
+    await clearing.before_production([found], None)
 
 
 @router.post(

@@ -1,7 +1,7 @@
 """Experiments by their keys, remembered, so that hardly any evaluation asks the database."""
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from fastapi import Request
@@ -11,7 +11,6 @@ from turnout import db
 from turnout.errors import Unavailable
 from turnout.experiments import queries as experiments
 from turnout.gateway.lookups import ANSWER_WITHIN, AWAY, MOST_REMEMBERED, REMEMBERED
-from turnout.interop.ofrep.domain import FlagAmbiguous, FlagNotFound
 from turnout.registry import queries as registry
 from turnout.telemetry import log
 
@@ -24,8 +23,10 @@ class ExperimentKeys:
         self._models: dict[str, tuple[float, list[str]]] = {}
         self._keys: dict[UUID, str] = {}
 
-    async def model(self, key: str) -> str:
-        """The model that an experiment is about; of several with one key, those under way count."""
+    async def models(self, key: str) -> Sequence[str]:
+        """The models that experiments of this key are about; where some are under way, those."""
+        if "\0" in key:  # a character that the database has not
+            return ()
         now = asyncio.get_running_loop().time()
         until, models = self._models.get(key, (now, None))
         if models is None or until <= now:
@@ -37,11 +38,7 @@ class ExperimentKeys:
             if len(self._models) >= MOST_REMEMBERED:
                 self._models.clear()
             self._models[key] = (now + REMEMBERED.total_seconds(), models)
-        if not models:
-            raise FlagNotFound(key)
-        if len(models) > 1:
-            raise FlagAmbiguous(key, models)
-        return models[0]
+        return models
 
     async def keys(self, ids: Collection[UUID]) -> Mapping[UUID, str]:
         """The keys of experiments, which never change; without those that cannot be asked now."""

@@ -19,6 +19,7 @@ from turnout.interop.ofrep.domain import (
     ContextInvalid,
     Failure,
     Flag,
+    FlagAmbiguous,
     FlagNotFound,
     TargetingKeyMissing,
     asked,
@@ -171,22 +172,24 @@ async def received(request: Request) -> Asked:
 
 
 async def _named(request: Request, key: str) -> tuple[LiveRoute, str | None]:
-    """The route that a flag's key leads to, and the key if it is that of an experiment."""
+    """The route that a flag's key leads to, and the key if it is that of an experiment. A caller
+    who is confined to some models hears of no others."""
     caller = await current_caller(request)
     running = gateway(request)
     if key in running.keeper.current.routes:
         caller.check_models([key])
         return running.keeper.current.routes[key], None
+    about = await (await experiment_keys(request)).models(key)
+    theirs = [model for model in about if caller.models is None or model in caller.models]
+    if len(theirs) > 1:
+        raise FlagAmbiguous(key, theirs)
+    if theirs:
+        return await running.route(theirs[0]), key
+    caller.check_models([key])
     try:
-        model = await (await experiment_keys(request)).model(key)
-    except FlagNotFound as neither:
-        caller.check_models([key])
-        try:
-            return await running.route(key), None
-        except ModelNotFound:
-            raise neither from None
-    caller.check_models([model])
-    return await running.route(model), key
+        return await running.route(key), None
+    except ModelNotFound:
+        raise FlagNotFound(key) from None
 
 
 async def _every(request: Request, who: Asked) -> AsyncIterator[Flag | Failure]:
