@@ -31,6 +31,8 @@ def main() -> None:
             print(json.dumps({**ticket, "team": team, "version": choice.version}))
         client.flush()
         print(f"{client.recordings.taken} recorded", file=sys.stderr)
+        if lost := client.recordings.refused + client.recordings.shed:
+            sys.exit(f"{lost} recordings are lost: the log says why")
 
 
 if __name__ == "__main__":

@@ -51,6 +51,11 @@ def test_a_refusal_carries_its_problem_document():
     assert refusal.problem.facts == {"version": "1.0.0"}
 
 
+@pytest.mark.parametrize("body", [{"title": "Bad Gateway", "status": 502}, [], "oops"])
+def test_a_problem_document_of_somebody_else_is_quoted(body: object):
+    assert refused(502, body).problem.title == "Not answered by Turnout"
+
+
 def test_an_answer_of_somebody_else_is_quoted():
     refusal = refused(502, "<h1>Bad gateway</h1>", "json")
 

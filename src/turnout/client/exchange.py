@@ -41,9 +41,15 @@ class Reply:
         return 200 <= self.status < 300
 
     @property
-    def problem(self) -> bool:
-        """Whether the service itself refuses, and not something on the way to it."""
-        return self.headers.get("content-type", "").startswith("application/problem+json")
+    def document(self) -> dict[str, Any] | None:
+        """The service's own problem document. Something on the way may write one, too, without
+        what the standard leaves optional."""
+        if self.headers.get("content-type", "").startswith("application/problem+json"):
+            with suppress(ValueError):
+                found = json.loads(self.body)
+                if isinstance(found, dict) and found.keys() >= set(_STANDARD):
+                    return found
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +108,7 @@ def refused(reply: Reply) -> Refused:
 
 def _problem(reply: Reply) -> Problem:
     """Read a problem document; whoever else answered, such as a proxy, is quoted."""
-    if reply.problem:
-        found = json.loads(reply.body)
+    if (found := reply.document) is not None:
         facts = {name: value for name, value in found.items() if name not in _STANDARD}
         return Problem(**{name: found[name] for name in _STANDARD}, facts=facts)
     text = reply.body[:_SHOWN].decode(errors="replace").strip()

@@ -87,7 +87,7 @@ class Experiment(Generic[Model]):
         self._default = default
         self._loaded: dict[str, Model] = {}
         self._loading = threading.Lock()
-        self._under_way: dict[str, asyncio.Future[Model]] = {}
+        self._under_way: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Future[Model]] = {}
 
     @overload
     def __call__(  # type: ignore[overload-overlap]
@@ -165,14 +165,16 @@ class Experiment(Generic[Model]):
             return model
 
     async def _ready_awaited(self, choice: Choice) -> Model:
-        """Whoever comes while a version is loaded waits for the same."""
+        """Whoever comes while a version is loaded waits for the same; another loop's tasks cannot
+        be waited for, so each loop loads for itself."""
         loaded, version = self._loaded, choice.version
         if version in loaded:
             return loaded[version]
-        under_way = self._under_way.get(version)
+        place = asyncio.get_running_loop(), version
+        under_way = self._under_way.get(place)
         if under_way is None:
-            under_way = self._under_way[version] = asyncio.ensure_future(self._load_awaited(choice))
-            under_way.add_done_callback(lambda _: self._under_way.pop(version, None))
+            under_way = self._under_way[place] = asyncio.ensure_future(self._load_awaited(choice))
+            under_way.add_done_callback(lambda _: self._under_way.pop(place, None))
         return await asyncio.shield(under_way)
 
     async def _load_awaited(self, choice: Choice) -> Model:

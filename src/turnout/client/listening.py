@@ -40,9 +40,9 @@ class Listener:
         self._lines = Lines(after)
         self._retry = FIRST_RETRY
         self._events: SimpleQueue[Event | None] = SimpleQueue()
-        threading.Thread(target=self._hand_on, name="turnout-events", daemon=True).start()
 
     async def run(self) -> None:
+        threading.Thread(target=self._hand_on, name="turnout-events", daemon=True).start()
         try:
             while True:
                 try:

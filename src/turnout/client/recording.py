@@ -303,7 +303,7 @@ def _report(reply: Reply) -> Report | None:
 
 
 def _final(reply: Reply) -> bool:
-    return reply.status == TOO_LARGE or (reply.problem and reply.status in FINAL)
+    return reply.status == TOO_LARGE or (reply.document is not None and reply.status in FINAL)
 
 
 def _asked_to_wait(reply: Reply) -> float | None:
