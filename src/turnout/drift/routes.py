@@ -23,6 +23,7 @@ from turnout.drift.domain.baseline import (
 from turnout.drift.schemas import BaselineBody, BaselineFromTraffic, BaselineView, baseline_view
 from turnout.drift.training import TrainingData
 from turnout.http import Actor, Now, Reason, Resources, Session
+from turnout.observations.domain.prediction import LARGEST
 from turnout.problems import problems
 from turnout.quantities import Line
 from turnout.registry import queries as registry
@@ -122,7 +123,9 @@ async def upload_training_data(
     ] = (),
     accuracy: Share | None = None,
     error_rate: Share | None = None,
-    latency_p99: Annotated[float | None, Query(ge=0, description="Milliseconds")] = None,
+    latency_p99: Annotated[
+        float | None, Query(ge=0, le=LARGEST, description="Milliseconds")
+    ] = None,
     reason: Reason = None,
 ) -> BaselineView:
     """Takes training data as CSV, as it is: `curl -T training.csv -H 'Content-Type: text/csv' …`.

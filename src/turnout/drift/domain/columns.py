@@ -8,6 +8,7 @@ from typing import Final
 
 from turnout.drift.domain.baseline import MOST_BINS, Distribution, Frequencies, Histogram
 from turnout.observations.domain.prediction import LARGEST, LONGEST_LABEL, class_text
+from turnout.quantities import check_line
 
 BINS: Final = 10
 FEW_VALUES: Final = 20
@@ -28,14 +29,22 @@ def cell(value: float | str | bool | None, *, numeric: bool | None) -> Cell:
         text = class_text(value)
         if numeric:
             raise ValueError(f"{text} is no number, as those before it are")
-        return text[:LONGEST_LABEL]
+        return text
     if isinstance(value, str):
         if numeric:
             raise ValueError(f"{value[:50]!r} is no number, as those before it are")
-        return value[:LONGEST_LABEL]
+        return value
     if not math.isfinite(value) or abs(value) > LARGEST:
         raise ValueError(f"{value} is not a number between -{LARGEST:g} and {LARGEST:g}")
     return float(value)
+
+
+def is_name(text: str) -> bool:
+    """Whether it may name a feature or a category; what may not is among the others."""
+    try:
+        return 0 < len(check_line(text)) <= LONGEST_LABEL
+    except ValueError:
+        return False
 
 
 def distribution(values: Sequence[Cell]) -> Distribution:
@@ -55,12 +64,14 @@ def distribution(values: Sequence[Cell]) -> Distribution:
 
 def _frequencies(values: Sequence[str], missing: int) -> Frequencies:
     """The most frequent by name; all of them would make a bin of each."""
-    ranked = sorted(Counter(values).items(), key=lambda pair: (-pair[1], pair[0]))
-    return Frequencies(
-        categories=dict(ranked[:MOST_BINS]),
-        other=sum(count for _, count in ranked[MOST_BINS:]),
-        missing=missing,
+    seen = Counter(values)
+    ranked = sorted(
+        (pair for pair in seen.items() if is_name(pair[0])), key=lambda pair: (-pair[1], pair[0])
     )
+    if not ranked:
+        raise ValueError(f"holds no value of 1 to {LONGEST_LABEL} printable characters")
+    named = dict(ranked[:MOST_BINS])
+    return Frequencies(categories=named, other=seen.total() - sum(named.values()), missing=missing)
 
 
 def _histogram(values: Sequence[float], missing: int) -> Histogram:

@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Final
 
 from turnout.drift.domain.baseline import MOST_FEATURES, Baseline, Distribution
-from turnout.drift.domain.columns import Cell, distribution
+from turnout.drift.domain.columns import Cell, distribution, is_name
 from turnout.observations.domain.figures import Figures
 from turnout.observations.domain.prediction import LARGEST, class_text
 
@@ -23,7 +23,7 @@ def observed(
     for row in features:
         for name, value in row.items():
             seen[name] = seen.get(name, 0) + (value is not None)
-    names = sorted(seen, key=lambda name: (-seen[name], name))[:MOST_FEATURES]
+    names = sorted(filter(is_name, seen), key=lambda name: (-seen[name], name))[:MOST_FEATURES]
     columns = {name: _column([row.get(name) for row in features if row]) for name in sorted(names)}
     return Baseline(
         features={name: found for name, found in columns.items() if found is not None},
@@ -36,15 +36,18 @@ def observed(
 
 def _column(values: Sequence[Value]) -> Distribution | None:
     """Numbers, if they are numbers without exception; texts otherwise."""
-    known = [value for value in values if value is not None]
+    known = [value for value in values if value is not None and value != ""]
     if not known:
         return None
     numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
-    return distribution([_cell(value, numeric=numeric) for value in values])
+    try:
+        return distribution([_cell(value, numeric=numeric) for value in values])
+    except ValueError:  # texts that are no names, all of them
+        return None
 
 
 def _cell(value: Value, *, numeric: bool) -> Cell:
-    if value is None:
+    if value is None or value == "":
         return None
     return max(-LARGEST, min(LARGEST, float(value))) if numeric else class_text(value)
 

@@ -38,7 +38,7 @@ class Cut:
         if self.edges is not None:
             return bisect_right(self.edges, value) if isinstance(value, float) else self.missing
         assert self.categories is not None
-        if not isinstance(value, str):
+        if not isinstance(value, str) or value == "":
             return self.missing
         return self.categories.index(value) if value in self.categories else self.bins - 2
 

@@ -56,7 +56,7 @@ def tally(
             if type(value) is float or type(value) is int:
                 found.numbers[name].append(float(value))
         for name in by_name & features.keys():
-            if (value := features[name]) is not None:
+            if (value := features[name]) is not None and value != "":
                 found.texts[name][class_text(value)] += 1
     for values in found.numbers.values():
         values.sort()
@@ -65,7 +65,7 @@ def tally(
 
 def _answered(found: Tally, answer: Value) -> None:
     """A score may come as the text of a number, as classes do."""
-    if answer is None:
+    if answer is None or answer == "":
         return
     found.answers += 1
     found.texts[PREDICTION][class_text(answer)] += 1
