@@ -12,7 +12,7 @@ DAY = timedelta(days=1)
 
 
 def pause(
-    lasts: timedelta, *, day: int = 10_000, yesterday: int = 500, age: timedelta = 3 * DAY
+    lasts: timedelta, *, day: int = 10_000, usual: int = 500, age: timedelta = 3 * DAY
 ) -> Pause:
     return Pause(
         model_id=1,
@@ -20,7 +20,8 @@ def pause(
         first_at=NOON - age,
         last_at=NOON - lasts,
         day=day,
-        yesterday=yesterday,
+        usual_at=NOON - DAY * (1 + (lasts + HOUR / 2) // DAY),
+        usual=usual,
     )
 
 
@@ -31,13 +32,10 @@ def pause(
         pytest.param(pause(14 * MINUTE), False, id="not for long"),
         pytest.param(pause(2 * HOUR, day=600), False, id="too few are missing"),
         pytest.param(pause(8 * HOUR, day=600), True, id="in the end enough are missing"),
-        pytest.param(pause(2 * HOUR, yesterday=0), False, id="nothing comes at this time of day"),
-        pytest.param(
-            pause(20 * MINUTE, yesterday=0, age=5 * HOUR), True, id="no day before to go by"
-        ),
-        pytest.param(
-            pause(20 * MINUTE, day=200, yesterday=0, age=HOUR), False, id="it has just begun"
-        ),
+        pytest.param(pause(3 * DAY, age=20 * DAY), True, id="still, after days"),
+        pytest.param(pause(2 * HOUR, usual=0), False, id="nothing comes at this time of day"),
+        pytest.param(pause(20 * MINUTE, usual=0, age=5 * HOUR), True, id="no day before to go by"),
+        pytest.param(pause(20 * MINUTE, day=200, usual=0, age=HOUR), False, id="it has just begun"),
     ],
 )
 def test_which_silence_calls_for_somebody(found: Pause, calls: bool):
@@ -61,8 +59,9 @@ async def test_a_version_that_falls_silent_calls_until_it_has_traffic_again(watc
     [said] = await summaries()
     assert said.startswith(f"{MODEL} 2.0.0 serves, and has had no prediction since 2026-03-02 13:0")
     assert said.endswith("after 1,600 in a day")
-    watchman.clock.advance(MINUTE)
-    assert len(await summaries()) == 1
+    for later in (MINUTE, 25 * HOUR, 3 * DAY):
+        watchman.clock.advance(later)
+        assert len(await summaries()) == 1
 
     await watchman.traffic("2.0.0", 1)
 

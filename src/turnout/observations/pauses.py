@@ -7,10 +7,8 @@ from typing import Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from turnout.observations.domain.cover import DAY
 from turnout.observations.domain.pause import Pause
 
-HALF_HOUR: Final = timedelta(minutes=30)
 REMEMBERED: Final = timedelta(days=30)
 
 # The newest hour of a version is found at once where it has traffic, and what costs more is read
@@ -48,9 +46,14 @@ _SILENT: Final = text(
             SELECT coalesce(sum(n), 0)::bigint FROM minute_window AS part
             WHERE part.model_id = silent.model_id AND part.version_id = silent.version_id
                 AND NOT part.shadow
-                AND part.minute > :yesterday_from AND part.minute <= :yesterday_to
-        ) AS yesterday
-    FROM silent
+                AND part.minute > usual_at - '30 minutes'::interval
+                AND part.minute <= usual_at + '30 minutes'::interval
+        ) AS usual, usual_at
+    FROM silent, LATERAL (
+        SELECT asked - '1 day'::interval
+            * ceil(extract(epoch FROM asked - minute + '30 minutes'::interval) / 86400) AS usual_at
+        FROM (SELECT CAST(:now AS timestamptz) AS asked) AS moment
+    ) AS before
     """
 )
 
@@ -74,8 +77,7 @@ async def pauses(
             "versions": versions,
             "since": since,
             "remembered": now - REMEMBERED,
-            "yesterday_from": now - DAY - HALF_HOUR,
-            "yesterday_to": now - DAY + HALF_HOUR,
+            "now": now,
         },
     )
     return [Pause(**row) for row in rows.mappings()]

@@ -17,24 +17,26 @@ MISSED: Final = 100
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
     """A version whose last prediction came at `last_at`, to the minute, and its first, to the hour,
-    at `first_at` or longer ago. `day` is how many it had in the 24 hours up to the last one, and
-    `yesterday` how many in the hour around this time of the day before."""
+    at `first_at` or longer ago. `day` is how many it had in the 24 hours up to the last one.
+    `usual_at` is this time of day, when it was last before the silence, and `usual` how many it had
+    in the hour around that."""
 
     model_id: int
     version_id: int
     first_at: datetime
     last_at: datetime
     day: int
-    yesterday: int
+    usual_at: datetime
+    usual: int
 
     def calls(self, now: datetime) -> bool:
         """Whether it is long enough to call for somebody.
 
         It has lasted a quarter of an hour, at least a hundred predictions are missing, and at this
-        time of the day before there were some, unless there were none at all yet.
+        time of day there were some before, unless it is younger than that.
         """
         lasts = now - self.last_at
         busy = min(DAY, max(self.last_at - self.first_at, HOUR))
         if lasts < SHORTEST or self.day * (lasts / busy) < MISSED:
             return False
-        return self.yesterday > 0 or self.first_at > now - DAY - HOUR
+        return self.usual > 0 or self.first_at > self.usual_at - HOUR
