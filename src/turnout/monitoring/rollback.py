@@ -41,7 +41,8 @@ async def roll_back(
     await lock(session, found)
     live = await rollouts.live(session, found.id)
     if live is not None and live.candidate_id == version_id:
-        if live.progress.phase is Phase.ROLLING_BACK:
+        await rollouts.locked_together(session, live.id)  # as it is by now
+        if live.progress.phase in {Phase.ROLLING_BACK, Phase.ROLLED_BACK}:
             return
         await order.roll_back(session, live.id, Order(reason=reason), actor=WORKER, now=now)
         return

@@ -98,7 +98,8 @@ async def start_group(
     """Starts a rollout of each of these models, or none if one is refused.
 
     They enter each stage together: one that has passed waits for the others. If one is rolled
-    back or aborted, by a guardrail or by a person, all are, in the same instant. `promote`,
+    back or aborted, by a guardrail or by a person, all go down with it from the same instant on,
+    each in the time that its own plan takes for that. `promote`,
     `skip`, `abort` and `rollback` of any of them are for all of them; `approve`, `pause` and
     `resume` for the one alone. The plans must have the same number of stages. Slow gates are run
     first, as for a single rollout.

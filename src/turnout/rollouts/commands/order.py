@@ -81,9 +81,13 @@ async def roll_back(
 async def roll_back_at_once(
     session: AsyncSession, rollout_id: UUID, order: Order, *, actor: str, now: datetime
 ) -> Rollout:
-    return await _obey_together(
-        session, rollout_id, lambda at: verbs.roll_back_at_once(at, order), actor=actor, now=now
-    )
+    """The others of its group take the time that their plans give them."""
+    members = await queries.locked_together(session, rollout_id)
+    one = next(member for member in members if member.id == rollout_id)
+    others = [each for each in members if each is not one and each.progress.retreat is None]
+    await _tell(session, [one], lambda at: verbs.roll_back_at_once(at, order), actor=actor, now=now)
+    await _tell(session, others, lambda at: verbs.roll_back(at, order), actor=actor, now=now)
+    return one
 
 
 async def _obey(
