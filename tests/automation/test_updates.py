@@ -323,8 +323,9 @@ async def test_what_a_worker_left_when_it_died_is_taken_up_by_another(
     receiver.hold = asyncio.Event()
 
     dying = asyncio.create_task(live_dispatcher.worker.carry_updates())
-    while not receiver.got:
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(30):
+        while not receiver.got:
+            await asyncio.sleep(0.01)
     dying.cancel()
     await asyncio.gather(dying, return_exceptions=True)
     receiver.hold.set()

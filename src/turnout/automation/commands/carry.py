@@ -75,7 +75,7 @@ async def _claim(session: AsyncSession, *, now: datetime, at_once: int) -> list[
             Update.state.in_([UpdateState.REQUESTING, UpdateState.QUEUED, UpdateState.VALIDATING]),
             or_(Update.state != UpdateState.QUEUED, Update.model_id.not_in(busy)),
         )
-        .order_by(Update.seq)
+        .order_by(Update.state == UpdateState.QUEUED, Update.seq)  # those who wait free no place
         .limit(MOST)
         .with_for_update(skip_locked=True)
     )

@@ -107,8 +107,8 @@ async def _open_told(
     version_id: int | None = None,
     dataset_version: str | None = None,
 ) -> None:
-    """Do as the model's policy says, once at a time: what is called for again meanwhile is not
-    done twice."""
+    """Do as the model's policy says. What is called for again meanwhile is not done twice; each
+    version that is new is seen to."""
     model = await _model(session, event)
     row = await queries.policy_row(session, model.id) if model else None
     wish = row.policy.wish(trigger) if row else None

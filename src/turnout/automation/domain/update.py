@@ -10,6 +10,7 @@ from annotated_types import MaxLen, MinLen
 
 from turnout.automation.domain.cron import CronText, next_run, parse
 from turnout.errors import Conflict, NotFound
+from turnout.monitoring.domain.thresholds import DRIFT
 from turnout.observations.domain.guardrails import Guardrail
 from turnout.quantities import STRICT, Reading, Text
 from turnout.registry.domain.alias import MARK, read_alias
@@ -77,20 +78,10 @@ OUTCOMES: Final = {
 }
 """What becomes of an update when its rollout has ended so."""
 
-_DRIFT: Final = frozenset(
-    {
-        "feature_drift",
-        "prediction_drift",
-        "traffic_deviation",
-        "accuracy_drop",
-        "latency_p99_rise",
-    }
-)
-
 
 def called_for_by(metric: object) -> UpdateTrigger:
     """Tell a finding of drift from a limit that was broken, by what was watched."""
-    return UpdateTrigger.DRIFT if metric in _DRIFT else UpdateTrigger.PERFORMANCE
+    return UpdateTrigger.DRIFT if metric in DRIFT else UpdateTrigger.PERFORMANCE
 
 
 def check_target(text: str) -> str:

@@ -23,7 +23,7 @@ _SHARES: Final = frozenset({"error_rate", "success_rate", "accuracy", "confidenc
 _METRICS: Final = _SHARES | {"latency_mean", "cost"}
 _BY_THE_HOUR: Final = frozenset({"feature_drift", "prediction_drift", "traffic_deviation"})
 _AGAINST_BASELINE: Final = frozenset({"accuracy_drop", "latency_p99_rise"})
-_DRIFT: Final = _BY_THE_HOUR | _AGAINST_BASELINE
+DRIFT: Final = _BY_THE_HOUR | _AGAINST_BASELINE
 _OF_THE_WORLD: Final = frozenset({"feature_drift", "traffic_deviation"})
 _QUANTILE: Final = re.compile(r"latency_p([1-9]\d?)")
 
@@ -79,8 +79,8 @@ class Rule:
     judge: Judge | None = None
 
     def __post_init__(self) -> None:
-        if self.metric not in _METRICS | _DRIFT and not _QUANTILE.fullmatch(self.metric):
-            known = ", ".join(sorted(_METRICS | _DRIFT))
+        if self.metric not in _METRICS | DRIFT and not _QUANTILE.fullmatch(self.metric):
+            known = ", ".join(sorted(_METRICS | DRIFT))
             raise ValueError(
                 f"{self.metric!r} cannot be watched: it is one of {known}, or a percentile such as"
                 f" latency_p99"
@@ -118,7 +118,7 @@ class Rule:
     @property
     def drifts(self) -> bool:
         """Whether it is about what has moved since, and is looked at once a minute."""
-        return self.metric in _DRIFT
+        return self.metric in DRIFT
 
     @property
     def limit(self) -> float:
