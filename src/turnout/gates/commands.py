@@ -22,6 +22,7 @@ from turnout.gates.domain.policy import Feat, GatePolicy
 from turnout.gates.tables import Achievement, Approval, GatePolicyRow
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.version import ModelRef, VersionRef
+from turnout.registry.locks import shared_model
 
 LOCK: Final = 0x6761
 """Keeps this slice's advisory locks apart from other uses of them in the same database."""
@@ -40,6 +41,8 @@ async def set_policy(
 
     None takes a model's own away, so that the default counts again.
     """
+    if model is not None:  # an import locks models first, and policies behind them
+        await shared_model(session, model.name)
     model_id = None if model is None else model.id
     await session.execute(select(func.pg_advisory_xact_lock(LOCK, model_id or 0)))
     before = await queries.policy_row(session, model_id)

@@ -65,7 +65,7 @@ async def take_in(
 ) -> Imported:
     """Add what is not here yet; refuse all of it when any of it contradicts what is here."""
     planned, clashes = await transfer.compared(session, document)
-    # Policies are set and versions approved without a lock on the model.
+    # Versions are approved without a lock on the model.
     await session.execute(text("LOCK TABLE gate_policy, approval IN SHARE ROW EXCLUSIVE MODE"))
     ids = await registry.named_model_ids(session, [entry.model for entry in document.gates])
     here = await _entries(session, ids)

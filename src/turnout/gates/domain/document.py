@@ -138,6 +138,8 @@ def gate_additions(sent: GatesEntry, here: GatesEntry) -> tuple[GatesEntry, Sequ
     added = GatesEntry(
         model=sent.model,
         policies=() if here.policies else sent.policies,
-        signed_off=tuple(one for one in sent.signed_off if one.version not in known),
+        signed_off=tuple(
+            one for one in sent.signed_off if one.approvals and one.version not in known
+        ),
     )
     return added, clashes
