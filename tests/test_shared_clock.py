@@ -1,6 +1,8 @@
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -8,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.conftest import Clock
 from tests.factories import NOON
-from turnout import db
+from turnout import db, shared_clock
 from turnout.shared_clock import Reading, SharedClock
 
 SECOND = timedelta(seconds=1)
@@ -88,9 +90,19 @@ async def test_it_goes_on_while_the_database_is_away(engine: AsyncEngine) -> Non
     assert away() == NOON
 
 
-async def test_it_starts_and_stops(engine: AsyncEngine) -> None:
-    told = SharedClock(engine, own=lambda: NOON)
-    await told.start()
-    await told.stop()
+async def test_it_asks_again_until_it_is_stopped_and_says_that_time_has_jumped(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared_clock, "ASKED_EVERY", timedelta(milliseconds=1))
+    stands = 100.0
+    told = SharedClock(engine, own=lambda: NOON, monotonic=lambda: stands)
+    with structlog.testing.capture_logs() as logs:
+        await told.start()
+        before = told()
+        stands += 3_600  # the database's clock has not gone on with it
+        async with asyncio.timeout(30):
+            while told() - before > HOUR / 2:
+                await asyncio.sleep(0.001)
+        await told.stop()
 
-    assert told() > NOON
+    assert any("the time has jumped" in line["event"] for line in logs)

@@ -88,6 +88,9 @@ class SharedClock:
         except (SQLAlchemyError, *LOST_CONNECTION) as error:
             log.debug("the database's clock cannot be read", error=repr(error))
             return
+        except Exception as error:  # noqa: BLE001  (whatever it is, it is asked again)
+            log.warning("the database's clock cannot be read", error=repr(error))
+            return
         before = self._reading
         if before is not None and abs(jump := before.jump(newer)) > NOTABLE:
             log.warning(
