@@ -1,4 +1,4 @@
-"""Every change that HTTP offers is made once, and the log must say what `changes.yaml` says of it.
+"""Every change of the native API is made once, and the log must say what `changes.yaml` says of it.
 
 A route that is neither there nor among those that rightly leave nothing fails here.
 """
@@ -32,7 +32,8 @@ UNAUDITED: Final = {
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """With the doors closed: they change things by the same commands, and give no reasons."""
+    """With the doors closed: they change things by the same commands, but for what the classic one
+    notes of its tests, and give no reasons."""
     return settings.model_copy(update={"interop": ""})
 
 

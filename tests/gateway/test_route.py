@@ -30,8 +30,9 @@ async def client(live_client: AsyncClient) -> AsyncClient:
 async def test_it_has_everything_that_decides(client: AsyncClient):
     await client.put(f"models/{MODEL}/overrides", json=PINNED)
     split = (await client.get(f"models/{MODEL}/split")).json()
-    while not (found := (await client.get(f"models/{MODEL}/route")).json())["pins"]:
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(30):
+        while not (found := (await client.get(f"models/{MODEL}/route")).json())["pins"]:
+            await asyncio.sleep(0.001)
 
     assert found == {
         "model": MODEL,
@@ -59,8 +60,9 @@ async def test_it_names_the_experiment_that_owns_the_split(client: AsyncClient):
     }
     draft = (await client.post(f"models/{MODEL}/experiments", json=plan)).json()
     await client.post(f"experiments/{draft['id']}/start", json={})
-    while not (found := (await client.get(f"models/{MODEL}/route")).json())["experiment"]:
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(30):
+        while not (found := (await client.get(f"models/{MODEL}/route")).json())["experiment"]:
+            await asyncio.sleep(0.001)
 
     assert found["experiment"] == "accuracy-of-2-0"
     assert found["owner"] == {"kind": "experiment", "id": draft["id"]}
