@@ -1,4 +1,5 @@
-"""The one way in which the service calls addresses that people gave it: webhooks and gates.
+"""The one way in which the service calls addresses that people gave it: webhooks, gates,
+pipelines.
 
 Every socket is checked where it is made, against the address it is about to connect to. So what
 was checked is what is called, whatever a name resolved to a moment ago, and however it is written.
