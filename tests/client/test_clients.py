@@ -268,6 +268,27 @@ class TestTheDecorator:
             (answer.prediction_id, "BILLING", 0.75, None) for answer in answers
         ]
 
+    async def test_loads_in_each_loop_that_comes_while_another_loads(
+        self, client: AsyncTurnout, served: str
+    ):
+        loading: list[str] = []
+
+        async def load(version: str) -> str:
+            loading.append(version)
+            async with asyncio.timeout(30):
+                while len(loading) < 2:
+                    await asyncio.sleep(0.001)
+            return version
+
+        @client.experiment("key", load=load, model=served)
+        async def route(version: str) -> str:
+            return version
+
+        there = asyncio.to_thread(lambda: asyncio.run(route("user-1")))
+        answers = await asyncio.gather(there, route("user-2"))
+
+        assert [answer.value for answer in answers] == ["1.0.0", "1.0.0"]
+
     async def test_drops_the_models_of_versions_that_are_gone(
         self, client: AsyncTurnout, served: str
     ):

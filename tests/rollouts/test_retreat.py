@@ -263,5 +263,22 @@ async def test_each_member_of_a_group_takes_its_own_time(driver: Driver) -> None
     assert await driver.events(second) == ["started", "rolled_back"]
 
 
+async def test_only_the_member_that_goes_to_a_third_version_goes_at_once(driver: Driver) -> None:
+    for model in ("a", "b"):
+        await driver.register("1.0.0", "2.0.0", "3.0.0", model=model)
+        await driver.start("1.0.0", model=model)
+    one, other = (
+        MemberLaunch(model=model, candidate="2.0.0", stages=STAGES, rollback_over=MINUTE)
+        for model in ("a", "b")
+    )
+    first, second = await driver.start_group(GroupLaunch(rollouts=(one, other)))
+    async with transaction(driver.sessions) as session:
+        wish = Restoration(reason="both are bad", to_version="3.0.0")
+        await restore(session, "a", wish, actor="ada", now=driver.clock())
+
+    assert await driver.events(first) == ["started", "rolled_back"]
+    assert await driver.events(second) == ["started", "rolling_back"]
+
+
 def test_a_plan_without_it_rolls_back_at_once() -> None:
     assert Launch(candidate="2.0.0").plan().rollback_over is None
