@@ -12,6 +12,13 @@ from tests.interop.classic.conftest import Fed, count
 Started = Callable[..., Awaitable[dict[str, Any]]]
 
 
+async def noted(classic: AsyncClient) -> list[str]:
+    """What the audit log says of the making and the conclusion of tests, in order."""
+    entries = (await classic.get("http://test/api/v1/audit")).json()["items"]
+    said = {"ab_test.created", "ab_test.concluded", "experiment.concluded"}
+    return [one["action"] for one in reversed(entries) if one["action"] in said]
+
+
 async def test_a_test_is_a_draft_until_it_is_started(classic: AsyncClient):
     body = {
         "test_id": "two-against-one",
@@ -58,6 +65,7 @@ async def test_a_winner_is_named_and_promoted(classic: AsyncClient, running: Sta
     assert (concluded["status"], concluded["serves"]) == ("concluded", "2.0.0")
     assert (await classic.get("models/versions/current")).json()["version"] == "2.0.0"
     assert (await classic.get("ab-tests/clear")).json() == concluded
+    assert await noted(classic) == ["ab_test.created", "experiment.concluded"]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +153,7 @@ async def test_a_canary_is_a_rollout_that_grows(classic: AsyncClient, running: S
     assert (under_way["winner"], under_way["effect"]) == (None, pytest.approx(0.4))
     assert (concluded["winner"], concluded["statistical_significance"]) == ("treatment", True)
     assert (concluded["status"], concluded["serves"]) == ("concluded", "2.0.0")
+    assert await noted(classic) == ["ab_test.created", "ab_test.concluded"]
     assert (await classic.get("models/versions/current")).json()["version"] == "2.0.0"
     rollout = (await classic.get(f"http://test/api/v1/rollouts/{started['rollout']}")).json()
     assert rollout["phase"] == "succeeded"
