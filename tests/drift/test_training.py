@@ -16,11 +16,11 @@ def table(text: str, **how: Any) -> TrainingData:
 
 
 def test_columns_are_numbers_or_texts_by_their_first_value():
-    data = table('a,b,"c"\n,x,007\n1,"y,\n""z""",8\n2.5,x,9\n', categories=["c"])
+    data = table('a,b,"c"\n,x,007\n1,"y, ""z""",8\n2.5,"x\ny",9\n', categories=["c"])
     found = data.distributions()
 
     assert found["a"] == Histogram(edges=(1.0, 2.5), counts=(0, 1, 1), missing=1)
-    assert found["b"] == Frequencies(categories={"x": 2, 'y,\n"z"': 1})
+    assert found["b"] == Frequencies(categories={"x": 1, 'y, "z"': 1}, other=1)
     assert found["c"] == Frequencies(categories={"007": 1, "8": 1, "9": 1})
 
 
