@@ -21,6 +21,7 @@ from turnout.alerts import commands as alerts
 from turnout.alerts import queries as alert_counts
 from turnout.alerts.domain import Severity, State
 from turnout.automation.commands import carry as updates
+from turnout.automation.commands import forget as past_updates
 from turnout.automation.commands import tick as automation
 from turnout.backup.schedule import back_up_if_due
 from turnout.db import Sessions, lost_connection
@@ -56,6 +57,10 @@ QUIET_SECONDS: Final = 30
 COLLECT_SECONDS: Final = 15
 BACKUP_SECONDS: Final = 60
 """How often a worker asks whether a backup is due."""
+
+LONG_JOBS: Final = 50
+"""Of those that carry updates, each for the minutes that its checks take: meanwhile the next ones
+see to the other updates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +165,7 @@ class Worker:
             await observations.ensure_partitions(session, now=self.clock())
             await idempotency.forget(session, now=self.clock())
             await webhooks.forget(session, now=self.clock(), days=self.settings.retention_days)
+            await past_updates.forget(session, now=self.clock(), days=self.settings.retention_days)
         # Apart, because its locks are held until it commits.
         async with db.transaction(self.sessions) as session:
             await observations.drop_old_partitions(
@@ -217,7 +223,7 @@ class Worker:
                 seconds=seconds,
                 id=job.__name__,
                 next_run_time=datetime.now(UTC),
-                max_instances=1,
+                max_instances=LONG_JOBS if job == self.carry_updates else 1,
                 coalesce=True,
                 misfire_grace_time=None,
             )

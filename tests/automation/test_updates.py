@@ -312,29 +312,28 @@ async def test_two_workers_start_a_run_once_and_no_more_than_three_updates_at_on
     assert sorted(one["state"] for one in found) == ["queued"] * 2 + ["rolling_out"] * 3
 
 
-async def test_what_a_worker_left_when_it_died_is_taken_up_by_another(
-    live_dispatcher: Dispatcher, receiver: Receiver
-):
-    await live_dispatcher.release("1.0.0")
-    await live_dispatcher.register("2.0.0")
-    hook = {"kind": "webhook", "name": "calendar", "url": receiver.url, "timeout": "5m"}
-    await live_dispatcher.policy(rules=[{"check": hook, "required": False}])
-    update = await live_dispatcher.ask(**SLOWLY)
-    receiver.hold = asyncio.Event()
+async def test_updates_that_are_over_are_kept_as_long_as_predictions(dispatcher: Dispatcher):
+    await dispatcher.release("1.0.0")
+    hourly = {"cron": "@monthly", "update": AT_ONCE}
+    schedule = await dispatcher.call("POST", f"models/{MODEL}/update-schedules", hourly)
+    await dispatcher.register("2.0.0")
+    over = await dispatcher.ask()
+    await dispatcher.beat(2)
+    await dispatcher.register("3.0.0")
+    going_on = await dispatcher.ask(**SLOWLY)
+    await dispatcher.beat()
+    await dispatcher.call("DELETE", f"update-schedules/{schedule['id']}")
 
-    dying = asyncio.create_task(live_dispatcher.worker.carry_updates())
-    async with asyncio.timeout(30):
-        while not receiver.got:
-            await asyncio.sleep(0.01)
-    dying.cancel()
-    await asyncio.gather(dying, return_exceptions=True)
-    receiver.hold.set()
-    receiver.hold = None
-    await live_dispatcher.beat()
-    assert (await live_dispatcher.show(update))["state"] == "validating"
-    await live_dispatcher.beat(1, every=timedelta(minutes=13))
+    async def kept(days: int) -> list[str]:
+        dispatcher.clock.advance(days * DAY)
+        await dispatcher.worker.retain()
+        return [one["id"] for one in (await dispatcher.call("GET", "updates"))["items"]]
 
-    assert await live_dispatcher.states(update) == ["queued", "validating", "rolling_out"]
+    assert await kept(days=29) == [going_on, over]
+    assert await kept(days=2) == [going_on]
+    told = (await dispatcher.call("GET", f"audit?subject=updates/{over}"))["items"]
+    assert told[0]["action"] == "update.succeeded"
+    assert (await dispatcher.call("GET", "updates/statistics?days=365"))["days"] == 30
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,15 @@ async def steps(session: AsyncSession, update_id: UUID) -> Sequence[UpdateStep]:
     return (await session.scalars(query)).all()
 
 
+async def attempts_at_validating(session: AsyncSession, update_id: UUID) -> int:
+    """How many times its rules were begun to be checked since it was its turn."""
+    its = select(UpdateStep).where(UpdateStep.update_id == update_id)
+    queued = its.where(UpdateStep.state == UpdateState.QUEUED)
+    turn = queued.with_only_columns(func.max(UpdateStep.step)).scalar_subquery()
+    begun = its.where(UpdateStep.state == UpdateState.VALIDATING, UpdateStep.step > turn)
+    return await session.scalar(begun.with_only_columns(func.count())) or 0
+
+
 async def models_of(session: AsyncSession, update_id: UUID) -> list[str]:
     return await _models(session, (await update(session, update_id)).model_id)
 

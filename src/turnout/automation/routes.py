@@ -105,7 +105,11 @@ async def show_update_statistics(
     days: Annotated[int, Query(ge=1, le=365, description="How far back")] = 30,
 ) -> UpdateStatistics:
     """How many ended how in the last days, by state and by trigger, how many of those that were
-    tried succeeded and how long they took, and how many are under way or wait now."""
+    tried succeeded and how long they took, and how many are under way or wait now.
+
+    Updates are kept for `TURNOUT_RETENTION_DAYS`, so `days` is no more than that, and the answer
+    says how many they are."""
+    days = min(days, resources.settings.retention_days)
     ids = None if model is None else [(await registry.model(session, model)).id]
     unfinished = await queries.unfinished(session, model_ids=ids)
     since = now - timedelta(days=days)

@@ -2,15 +2,14 @@
 transactions, under a lease, and counts only if the fence is as it was left."""
 
 import asyncio
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.automation import queries, validation
+from turnout.automation.commands.lease import Claim, free, held, take
 from turnout.automation.commands.pipeline import call_pipeline
 from turnout.automation.commands.record import step
 from turnout.automation.domain.checks import RuleFinding, obstacles
@@ -32,20 +31,12 @@ from turnout.traffic import queries as traffic
 from turnout.traffic.domain.split import SplitOwned
 
 LOCK: Final = 0x6175746F
-LEASE: Final = timedelta(minutes=12)
-"""Longer than all checks together may take: rules and gates have five minutes each."""
-
 AGAIN: Final = timedelta(seconds=30)
 """How long one that has to wait for others is left alone."""
 
 MOST: Final = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    update_id: UUID
-    fence: int
-    state: UpdateState
+ATTEMPTS: Final = 4
+"""At checking the rules of one update: what has ended so many workers would end the next one."""
 
 
 async def carry(sessions: Sessions, runner: Runner, *, clock: Clock, at_once: int) -> None:
@@ -71,7 +62,7 @@ async def _claim(session: AsyncSession, *, now: datetime, at_once: int) -> list[
         .where(
             Update.finished_at.is_(None),
             Update.due_at <= now,
-            or_(Update.lease_until.is_(None), Update.lease_until <= now),
+            free(),
             Update.state.in_([UpdateState.REQUESTING, UpdateState.QUEUED, UpdateState.VALIDATING]),
             or_(Update.state != UpdateState.QUEUED, Update.model_id.not_in(busy)),
         )
@@ -89,11 +80,25 @@ async def _claim(session: AsyncSession, *, now: datetime, at_once: int) -> list[
                 continue
             busy.add(update.model_id)
             await step(session, update, UpdateState.VALIDATING, "its rules are checked", now=now)
+        elif update.state is UpdateState.VALIDATING:
+            if not await _taken_up_again(session, update, now):
+                continue
         else:
             update.fence += 1
-        update.lease_until = now + LEASE
-        claims.append(Claim(update_id=update.id, fence=update.fence, state=update.state))
+        claims.append(take(update))
     return claims
+
+
+async def _taken_up_again(session: AsyncSession, update: Update, now: datetime) -> bool:
+    """Go on with what a worker has left in the middle, and give up what none gets through."""
+    attempts = await queries.attempts_at_validating(session, update.id)
+    if attempts >= ATTEMPTS:
+        reason = f"given up: {attempts} times, checking its rules ended without a result"
+        await step(session, update, UpdateState.FAILED, reason, now=now)
+        return False
+    reason = "taken up again: whoever checked its rules was gone"
+    await step(session, update, UpdateState.VALIDATING, reason, now=now)
+    return True
 
 
 async def _obstacle(session: AsyncSession, update: Update, now: datetime) -> str | None:
@@ -112,9 +117,10 @@ async def _obstacle(session: AsyncSession, update: Update, now: datetime) -> str
 
 async def _carry(sessions: Sessions, runner: Runner, claim: Claim, clock: Clock) -> None:
     if claim.state is UpdateState.REQUESTING:
-        await call_pipeline(sessions, runner.calls, claim.update_id, claim.fence, clock=clock)
+        work = call_pipeline(sessions, runner.calls, claim.update_id, claim.fence, clock=clock)
     else:
-        await _validate(sessions, runner, claim, clock)
+        work = _validate(sessions, runner, claim, clock)
+    await held(sessions, claim, work)
 
 
 async def _validate(sessions: Sessions, runner: Runner, claim: Claim, clock: Clock) -> None:
