@@ -1,15 +1,19 @@
 """The edge that all routes share: problem documents, strict JSON, paging, repeated requests."""
 
 import asyncio
+from collections.abc import Iterator
 
 import asyncpg
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import iter_route_contexts
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy.exc import DBAPIError
 
-from turnout import db
+from turnout import db, http
 from turnout.api import create_app
 from turnout.db import lost_connection
+from turnout.http import GuardedRoute
 from turnout.problems import location
 from turnout.settings import Settings
 
@@ -165,6 +169,30 @@ async def test_a_refused_request_does_not_use_up_its_key(client: AsyncClient):
     response = await client.post("models", json=MODEL, headers=headers)
 
     assert (refused.status_code, response.status_code) == (409, 201)
+
+
+def test_every_post_that_changes_something_heeds_its_key():
+    """But for one, which removes files when its transaction is over."""
+    app = create_app(
+        Settings(_env_file=None),  # type: ignore[call-arg]
+        db.create_engine("postgresql://nobody@127.0.0.1:1/nothing"),
+    )
+
+    def calls(dependant: Dependant) -> Iterator[object]:
+        yield dependant.call
+        for one in dependant.dependencies:
+            yield from calls(one)
+
+    heedless = {
+        route.original_route.endpoint.__name__
+        for route in iter_route_contexts(app.routes)
+        if isinstance(route.original_route, GuardedRoute)
+        and "POST" in (route.methods or ())
+        and http.unit_of_work not in calls(route.original_route.dependant)
+    }
+    predictions = {"predict", "predict_batch", "predict_text", "infer", "infer_version"}
+    flags = {"assign_version", "evaluate_flag", "evaluate_flags"}
+    assert heedless == {"clean_up_model", "refuse_other_endpoint"} | predictions | flags
 
 
 async def test_two_requests_with_one_key_at_once_are_one(live_client: AsyncClient):

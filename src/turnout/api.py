@@ -172,8 +172,8 @@ A first tour: `register_version`, `start_rollout`, then `show_rollout`; `promote
 `rollback_rollout` do by hand what the worker does by itself. Then `create_experiment`,
 `start_experiment` and `show_analysis`. Refusals are RFC 9457 problem documents that say what was
 wrong, where, and what would be right. A POST with an `Idempotency-Key` header that is sent again
-is answered again and not carried out again; predictions, `assign_version`, `transition_version`,
-`run_gates` and `clean_up_model` do not heed it.
+is answered again and not carried out again; predictions, `assign_version` and `clean_up_model` do
+not heed it.
 """
 
 

@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
@@ -18,8 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from turnout import idempotency
 from turnout.callers import Caller, Gate, ModelsUnnamed, Scoping, need_of
-from turnout.db import Sessions
-from turnout.errors import TooLarge, Unprocessable
+from turnout.db import Sessions, transaction
+from turnout.errors import Refusal, TooLarge, Unprocessable
+from turnout.idempotency import Claim
 from turnout.outgoing import Calls
 from turnout.problems import DIALECT, Dialect
 from turnout.quantities import Clock, Line
@@ -27,7 +29,7 @@ from turnout.settings import Settings
 
 Item = TypeVar("Item")
 CALLER: Final = "turnout.caller"
-CLAIM: Final = "turnout.claim"
+WORK: Final = "turnout.work"
 NO_STORE: Final = "no-store"
 
 
@@ -75,29 +77,67 @@ def _target(request: Request) -> str:
     return f"{request.url.path}?{request.url.query}"
 
 
+async def current_claim(
+    request: Request, actor: Annotated[str, Depends(current_actor)]
+) -> Claim | None:
+    key = request.headers.get(idempotency.HEADER)
+    if key is None or request.method != "POST":
+        return None
+    sent = idempotency.fingerprint(request.method, _target(request), await request.body())
+    return Claim(actor=actor, key=key, fingerprint=sent)
+
+
+class UnitOfWork:
+    """The one transaction of a request, begun when the route is ready for it.
+
+    A route that first does what takes its time, outside of any transaction, asks before that
+    whether the request was answered already.
+    """
+
+    def __init__(self, sessions: Sessions, clock: Clock, claim: Claim | None) -> None:
+        self._sessions, self._clock, self._claim = sessions, clock, claim
+        self._session: AsyncSession | None = None
+        self.ending = AsyncExitStack()
+
+    async def check_unanswered(self) -> None:
+        if self._claim is not None and self._session is None:
+            async with transaction(self._sessions) as session:
+                await idempotency.check_untaken(session, self._claim)
+
+    async def begin(self) -> AsyncSession:
+        self._session = await self.ending.enter_async_context(transaction(self._sessions))
+        if self._claim is not None:
+            await idempotency.take(self._session, self._claim, now=self._clock())
+        return self._session
+
+    async def keep(self, response: Response) -> None:
+        """Keep the answer in the transaction that it tells of, be it one of refusal."""
+        if self._claim is None or self._session is None:
+            return
+        if response.headers.get("cache-control") != NO_STORE:
+            status, body = response.status_code, bytes(response.body)
+            await idempotency.keep_answer(self._session, self._claim, status=status, answer=body)
+
+
 async def unit_of_work(
     request: Request,
     resources: Annotated[Resources, Depends(resources)],
-    actor: Annotated[str, Depends(current_actor)],
-) -> AsyncIterator[AsyncSession]:
-    async with resources.sessions() as session, session.begin():
-        key = request.headers.get(idempotency.HEADER)
-        if key is not None and request.method == "POST":
-            await idempotency.claim(
-                session,
-                actor=actor,
-                key=key,
-                fingerprint=idempotency.fingerprint(
-                    request.method, _target(request), await request.body()
-                ),
-                now=resources.clock(),
-            )
-            request.scope[CLAIM] = session, actor, key
-        yield session
+    claim: Annotated[Claim | None, Depends(current_claim)],
+) -> AsyncIterator[UnitOfWork]:
+    work = request.scope[WORK] = UnitOfWork(resources.sessions, resources.clock, claim)
+    async with work.ending:
+        yield work
 
 
 # scope="function" commits before the response is sent: a failing commit must answer 500, not 200.
-Session = Annotated[AsyncSession, Depends(unit_of_work, scope="function")]
+Work = Annotated[UnitOfWork, Depends(unit_of_work, scope="function")]
+
+
+async def begun(work: Work) -> AsyncSession:
+    return await work.begin()
+
+
+Session = Annotated[AsyncSession, Depends(begun)]
 Now = Annotated[datetime, Depends(current_time)]
 Actor = Annotated[str, Depends(current_actor)]
 Calling = Annotated[Caller, Depends(current_caller)]
@@ -237,22 +277,15 @@ class StrictRoute(GuardedRoute):
 
         async def strict(given: Request) -> Response:
             request = StrictRequest(given.scope, given.receive)
-            response = await handle(request)
-            # The transaction is committed when this returns.
-            claim = request.scope.get(CLAIM)
-            if (
-                claim is not None
-                and response.status_code < 300
-                and response.headers.get("cache-control") != NO_STORE
-            ):
-                session, actor, key = claim
-                await idempotency.keep_answer(
-                    session,
-                    actor=actor,
-                    key=key,
-                    status=response.status_code,
-                    answer=bytes(response.body),
-                )
+            try:
+                response = await handle(request)
+            except Refusal:
+                # Of two at once, the second may be refused for what the first has done.
+                if work := request.scope.get(WORK):
+                    await work.check_unanswered()
+                raise
+            if work := request.scope.get(WORK):
+                await work.keep(response)  # the transaction is committed when this returns
             return response
 
         return strict

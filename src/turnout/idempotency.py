@@ -4,9 +4,12 @@ The key is claimed in the transaction of the request, and the answer kept in it,
 exactly when the change is. Two requests with one key at the same time queue on its unique index.
 An answer that holds a secret (`Cache-Control: no-store`) is not kept: the key then still stops a
 second execution.
+
+What takes its time before its transaction looks first whether it was answered already.
 """
 
 import hashlib
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -31,6 +34,19 @@ class IdempotencyKey(Base):
     claimed_at: Mapped[datetime] = mapped_column(index=True)
     status: Mapped[int | None]
     answer: Mapped[bytes | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Who gave which key to which request."""
+
+    actor: str
+    key: str
+    fingerprint: str
+
+    def __post_init__(self) -> None:
+        if not (0 < len(self.key) <= 255 and self.key.isascii() and self.key.isprintable()):
+            raise MalformedKey
 
 
 class Replay(Exception):
@@ -70,41 +86,42 @@ def fingerprint(method: str, path: str, body: bytes) -> str:
     return hashlib.sha256(b"\n".join((method.encode(), path.encode(), body))).hexdigest()
 
 
-async def claim(
-    session: AsyncSession, *, actor: str, key: str, fingerprint: str, now: datetime
-) -> None:
-    """Claim `key` for this request, or raise `Replay` or a refusal when it is taken."""
-    if not (0 < len(key) <= 255 and key.isascii() and key.isprintable()):
-        raise MalformedKey
+async def take(session: AsyncSession, claim: Claim, *, now: datetime) -> None:
+    """Take the key for this request, or raise `Replay` or a refusal when it is taken."""
     row = IdempotencyKey.__table__.c
-    claimed = await session.execute(
+    taken = await session.execute(
         insert(IdempotencyKey)
-        .values(actor=actor, key=key, fingerprint=fingerprint, claimed_at=now)
+        .values(actor=claim.actor, key=claim.key, fingerprint=claim.fingerprint, claimed_at=now)
         .on_conflict_do_nothing()
         .returning(row.key)
     )
-    if claimed.first():
-        return
+    if not taken.first():
+        await check_untaken(session, claim)
+
+
+async def check_untaken(session: AsyncSession, claim: Claim) -> None:
+    """Raise `Replay` or a refusal when the key is taken."""
+    row = IdempotencyKey.__table__.c
     taken = (
         await session.execute(
             select(row.fingerprint, row.status, row.answer).where(
-                row.actor == actor, row.key == key
+                row.actor == claim.actor, row.key == claim.key
             )
         )
-    ).one()
-    if taken.fingerprint != fingerprint:
-        raise KeyReused(key)
+    ).one_or_none()
+    if taken is None:
+        return
+    if taken.fingerprint != claim.fingerprint:
+        raise KeyReused(claim.key)
     if taken.status is None or taken.answer is None:
-        raise AnswerLost(key)
+        raise AnswerLost(claim.key)
     raise Replay(taken.status, taken.answer)
 
 
-async def keep_answer(
-    session: AsyncSession, *, actor: str, key: str, status: int, answer: bytes
-) -> None:
+async def keep_answer(session: AsyncSession, claim: Claim, *, status: int, answer: bytes) -> None:
     await session.execute(
         update(IdempotencyKey)
-        .where(IdempotencyKey.actor == actor, IdempotencyKey.key == key)
+        .where(IdempotencyKey.actor == claim.actor, IdempotencyKey.key == claim.key)
         .values(status=status, answer=answer)
     )
 

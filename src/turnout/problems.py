@@ -81,6 +81,16 @@ def refused(
     return response
 
 
+def answer(request: Request, refusal: Refusal) -> JSONResponse:
+    """Render a refusal for who asked. A route returns this, instead of raising the refusal, where
+    what it did is to stand all the same."""
+    dialect: Dialect | None = request.scope.get(DIALECT)
+    if dialect is None:
+        return refused(refusal)
+    status, also = dialect(request, refusal)
+    return refused(refusal, status=status, also=also)
+
+
 def location(path: Sequence[str | int]) -> str:
     """Write where a bad value stands: `body.stages[1].weight`.
 
@@ -150,11 +160,7 @@ async def _refusal(request: Request, refusal: Exception) -> JSONResponse:
             client=request.client.host if request.client else None,
             reason=refusal.detail,
         )
-    dialect: Dialect | None = request.scope.get(DIALECT)
-    if dialect is None:
-        return refused(refusal)
-    status, also = dialect(request, refusal)
-    return refused(refusal, status=status, also=also)
+    return answer(request, refusal)
 
 
 async def _replay(request: Request, replay: Exception) -> Response:
@@ -162,7 +168,7 @@ async def _replay(request: Request, replay: Exception) -> Response:
     return Response(
         replay.answer,
         status_code=replay.status,
-        media_type="application/json",
+        media_type="application/json" if replay.status < 400 else PROBLEM_TYPE,
         headers={"Idempotency-Replayed": "true"},
     )
 

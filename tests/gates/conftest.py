@@ -1,6 +1,7 @@
-from collections.abc import Collection, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import pytest
 from fastapi import FastAPI
@@ -8,6 +9,11 @@ from httpx2 import ASGITransport, AsyncClient
 
 from tests.gates.people import As
 from turnout.callers import Caller, Headers, Role
+from turnout.gates.runs import Runner
+from turnout.outgoing import Calls
+from turnout.settings import Settings
+
+PRIVATE: Final = Settings(_env_file=None, allow_private_networks=True)  # type: ignore[call-arg]
 
 
 @dataclass(frozen=True)
@@ -43,3 +49,14 @@ def acting(client: AsyncClient) -> As:
             app.state.resources = before
 
     return by
+
+
+@pytest.fixture
+async def calling(live_client: AsyncClient) -> AsyncIterator[AsyncClient]:
+    """A service that may call private addresses, as an installation may allow."""
+    transport = live_client._transport
+    assert isinstance(transport, ASGITransport)
+    app: Any = transport.app
+    async with Calls(PRIVATE) as calls:
+        app.state.gates = Runner(bench=app.state.gates.bench, calls=calls)
+        yield live_client

@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from math import nan
 from pathlib import Path
@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from httpx2 import ASGITransport, AsyncClient
+from httpx2 import AsyncClient
 
 from tests.conftest import Clock
 from tests.factories import NOON
 from tests.gates.cases import facts
+from tests.gates.conftest import PRIVATE
 from tests.gateway import model_servers, onnx_models, stage
 from tests.registry.requests import VERSIONS, refused, register
 from turnout.gates.domain.outcome import PolicyInForce
@@ -45,7 +46,6 @@ from turnout.gates.runs import Runner, Sample
 from turnout.outgoing import Calls
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.version import VersionRef
-from turnout.settings import Settings
 
 FUNCTIONS = """
 import threading
@@ -68,7 +68,6 @@ def lies(question):
 """
 NAMES = ("agrees", "objects", "raises", "waits", "exits", "hangs", "mumbles", "lies")
 POLICY = "models/fraud-detection/gate-policy"
-PRIVATE = Settings(_env_file=None, allow_private_networks=True)  # type: ignore[call-arg]
 
 
 @pytest.fixture(scope="module")
@@ -361,17 +360,6 @@ async def test_a_production_that_changes_while_gates_run_is_taken_into_account(
         response = await calling.post(f"{VERSIONS}/2.0.0/transitions", json={"to": "production"})
 
     assert "0.09 worse than 0.99 of 1.5.0 in production" in refused(response, 409)
-
-
-@pytest.fixture
-async def calling(live_client: AsyncClient) -> AsyncIterator[AsyncClient]:
-    """A service that may call private addresses, as an installation may allow."""
-    transport = live_client._transport
-    assert isinstance(transport, ASGITransport)
-    app: Any = transport.app
-    async with Calls(PRIVATE) as calls:
-        app.state.gates = Runner(bench=app.state.gates.bench, calls=calls)
-        yield live_client
 
 
 async def test_what_a_report_repeats_is_as_old_as_it_was(

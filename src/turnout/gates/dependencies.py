@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from turnout import http
 from turnout.gates import moves
 from turnout.gates.runs import Runner
-from turnout.http import Actor, Resources
+from turnout.http import Actor, Resources, Work
 from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.version import VersionRef
 
@@ -41,8 +41,9 @@ class Clearance:
 
 
 async def clearance(
-    resources: Annotated[Resources, Depends(http.resources)], gates: Gates, actor: Actor
+    resources: Annotated[Resources, Depends(http.resources)], gates: Gates, actor: Actor, work: Work
 ) -> Clearance:
+    await work.check_unanswered()
     return Clearance(resources, gates, actor)
 
 

@@ -46,32 +46,32 @@ class Request:
     dry_run: bool = False
 
 
-async def ask(
-    sessions: Sessions, runner: Runner, request: Request, *, clock: Clock
-) -> GateReport | None:
-    """Run the gates and move the version if it passed; None if it was moved with no gate to pass.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """What slow gates said of a move, and what was so then; `case` is None with no gate to pass."""
 
-    The report is committed whatever it says: what is refused is on record.
-    """
+    request: Request
+    case: Case | None
+    findings: Sequence[Finding]
+
+
+async def hear(sessions: Sessions, runner: Runner, request: Request, *, clock: Clock) -> Heard:
     async with transaction(sessions) as session:
         if not request.dry_run:
             check_transition(request.version.stage, request.to)
         case = await _case(session, request)
     if case is None and request.dry_run:
         raise NoGates(request.version.model, request.to)
-    ran = await runner.run(case, request.inputs, clock=clock) if case else ()
-    async with transaction(sessions) as session:
-        return await _settle(session, request, case, ran, now=clock())
+    findings = await runner.run(case, request.inputs, clock=clock) if case else ()
+    return Heard(request=request, case=case, findings=findings)
 
 
-async def _settle(
-    session: AsyncSession,
-    request: Request,
-    former: Case | None,
-    ran: Sequence[Finding],
-    *,
-    now: datetime,
-) -> GateReport | None:
+async def settle(session: AsyncSession, heard: Heard, *, now: datetime) -> GateReport | None:
+    """Move the version if it passed; None if it was moved with no gate to pass.
+
+    The report is to be committed whatever it says: what is refused is on record.
+    """
+    request = heard.request
     _, row = await locked_version(session, request.version.id)
     if not request.dry_run:
         check_transition(row.stage, request.to)
@@ -82,8 +82,8 @@ async def _settle(
             raise ChangedMeanwhile("the gate policy")
         await registry.transition(session, row.id, request.to, **by, reason=request.reason)
         return None
-    _check_unchanged(case, former, ran)
-    report = judge(case.policy, case.facts, ran)
+    _check_unchanged(case, heard)
+    report = judge(case.policy, case.facts, heard.findings)
     outcome = _outcome(case, report, dry_run=request.dry_run)
     stored = await _store(session, case, report, outcome, **by, reason=request.reason)
     if outcome is Outcome.MOVED:
@@ -95,6 +95,14 @@ async def _settle(
     return stored
 
 
+async def ask(
+    sessions: Sessions, runner: Runner, request: Request, *, clock: Clock
+) -> GateReport | None:
+    heard = await hear(sessions, runner, request, clock=clock)
+    async with transaction(sessions) as session:
+        return await settle(session, heard, now=clock())
+
+
 def _outcome(case: Case, report: Report, *, dry_run: bool) -> Outcome:
     if dry_run:
         return Outcome.DRY_RUN
@@ -104,13 +112,13 @@ def _outcome(case: Case, report: Report, *, dry_run: bool) -> Outcome:
     return Outcome.REJECTED if rejects else Outcome.STAYED
 
 
-def _check_unchanged(case: Case, former: Case | None, ran: Sequence[Finding]) -> None:
+def _check_unchanged(case: Case, heard: Heard) -> None:
     """Slow findings are for the version as it was, and for the gates as they were."""
     slow = slow_gates(case.policy)
-    known = [finding.gate for finding in ran]
+    known = [finding.gate for finding in heard.findings]
     if any(gate not in known for gate in slow):
         raise ChangedMeanwhile("the gate policy")
-    if slow and (former is None or former.fingerprint != case.fingerprint):
+    if slow and (heard.case is None or heard.case.fingerprint != case.fingerprint):
         raise ChangedMeanwhile(f"what is said of {case.facts.version.version}")
 
 

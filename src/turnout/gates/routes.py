@@ -1,6 +1,6 @@
 from typing import Annotated
 
-from fastapi import Body, Depends, Path
+from fastapi import Body, Depends, Path, Request, Response
 from pydantic_core import to_jsonable_python
 
 from turnout import http
@@ -35,8 +35,8 @@ from turnout.gates.schemas import (
     report_view,
 )
 from turnout.gates.tables import GateReport
-from turnout.http import Actor, Listing, Now, Paging, Reason, Resources, Session
-from turnout.problems import problems
+from turnout.http import Actor, Listing, Now, Paging, Reason, Resources, Session, Work
+from turnout.problems import answer, problems
 from turnout.registry import queries as registry
 from turnout.registry.domain.lifecycle import InvalidTransition, Lifecycle
 from turnout.registry.domain.version import ModelNotFound, ModelRef, VersionNotFound, VersionRef
@@ -52,6 +52,7 @@ Shared = Annotated[Resources, Depends(http.resources)]
 @router.post(
     "/models/{model}/versions/{version}/transitions",
     summary="Move a version to another stage",
+    response_model=Moved,
     responses=problems(VersionNotFound, InvalidTransition),
 )
 async def transition_version(
@@ -59,24 +60,28 @@ async def transition_version(
     version: Versioned,
     *,
     body: Annotated[Destination, Body(openapi_examples=examples.TRANSITION)],
+    request: Request,
     resources: Shared,
     gates: Gates,
+    work: Work,
     actor: Actor,
-) -> Moved:
+) -> Moved | Response:
     """Moves a version along its life: development, staging, production, archived, or rejected.
 
     Before staging and production it passes the gates of the policy, if one is set. Where one is
     not passed, the answer is 409 with the whole report, and the version stays where it is or is
     rejected, as the policy says. Entering production archives the version that was there. The
     stage is a label: it moves no traffic, which a rollout or a split does. A refusal lists the
-    stages that are allowed. An `Idempotency-Key` is not heeded: a move that is sent again is
-    refused, because the version is there.
+    stages that are allowed. Sent again with its `Idempotency-Key`, a move is answered again with
+    the report that it had, be it one of refusal, and no gate is run.
     """
+    await work.check_unanswered()
     found = await _outside(resources, model, version)
     asked = Move(version=found, to=body.to, actor=actor, reason=body.reason, inputs=body.inputs)
-    report = await moves.ask(resources.sessions, gates, asked, clock=resources.clock)
+    heard = await moves.hear(resources.sessions, gates, asked, clock=resources.clock)
+    report = await moves.settle(await work.begin(), heard, now=resources.clock())
     if report is not None and report.outcome != Outcome.MOVED:
-        raise _refusal(found, report)
+        return answer(request, _refusal(found, report))
     return Moved(
         model=found.model,
         version=found.version,
@@ -98,6 +103,7 @@ async def run_gates(
     body: Annotated[Destination, Body(openapi_examples=examples.DRY_RUN)],
     resources: Shared,
     gates: Gates,
+    work: Work,
     actor: Actor,
 ) -> ReportView:
     """Answers 200 with the report, whatever it says; the report is kept with the others.
@@ -108,6 +114,7 @@ async def run_gates(
     """
     if body.to not in GATED:
         raise NotGated(body.to)
+    await work.check_unanswered()
     found = await _outside(resources, model, version)
     asked = Move(
         version=found,
@@ -117,7 +124,8 @@ async def run_gates(
         inputs=body.inputs,
         dry_run=True,
     )
-    report = await moves.ask(resources.sessions, gates, asked, clock=resources.clock)
+    heard = await moves.hear(resources.sessions, gates, asked, clock=resources.clock)
+    report = await moves.settle(await work.begin(), heard, now=resources.clock())
     assert report is not None
     return report_view(report)
 

@@ -1,7 +1,7 @@
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic_core import to_jsonable_python
 
 from turnout import http
@@ -11,7 +11,7 @@ from turnout.gates import moves
 from turnout.gates.dependencies import Gates
 from turnout.gates.domain.outcome import GatesNotPassed, Outcome
 from turnout.gates.moves import Request as Move
-from turnout.http import Calling, Resources, Session
+from turnout.http import Calling, Resources, Session, Work
 from turnout.interop.mlflow.dialect import REFUSALS, MlflowRoute, NothingToArchive
 from turnout.interop.mlflow.domain.stages import SHOWN, Stage, read_stage, steps
 from turnout.interop.mlflow.lookups import model_of, version_id_of
@@ -23,6 +23,7 @@ from turnout.interop.mlflow.schemas import (
     StageTransition,
     version_view,
 )
+from turnout.problems import answer
 from turnout.registry import catalogue
 from turnout.registry import queries as registry
 from turnout.registry.catalogue import ListedVersion
@@ -38,11 +39,18 @@ Shared = Annotated[Resources, Depends(http.resources)]
 @router.post(
     "/model-versions/transition-stage",
     summary="Move a model version to another stage",
+    response_model=OneVersion,
 )
 @needs(Role.OPERATOR, scoping=Scoping.OWN)
 async def transition_model_version_stage(
-    body: StageTransition, *, resources: Shared, gates: Gates, caller: Calling
-) -> OneVersion:
+    body: StageTransition,
+    *,
+    request: Request,
+    resources: Shared,
+    gates: Gates,
+    work: Work,
+    caller: Calling,
+) -> OneVersion | Response:
     """`None` is development, and `Archived` also shows what was rejected. The version passes the
     gates before every stage on its way: from None to Production it goes by Staging, and stays there
     if it may not go on. A refusal says which gate, and is not tried again by the client.
@@ -53,15 +61,20 @@ async def transition_model_version_stage(
     to = read_stage(body.stage)
     if body.archive_existing_versions and to not in {Stage.STAGING, Stage.PRODUCTION}:
         raise NothingToArchive(to)
+    await work.check_unanswered()
     async with transaction(resources.sessions) as session:
         version_id = await version_id_of(session, caller, body.name, body.version)
         version = (await registry.versions_by_id(session, [version_id]))[version_id]
-    for step in steps(version.stage, to):
-        version = await _moved(resources, gates, version, step, actor=caller.name)
-    if body.archive_existing_versions and to is Stage.STAGING:
-        await _archive_others(resources, gates, version, actor=caller.name)
-    async with transaction(resources.sessions) as session:
-        return OneVersion(model_version=version_view(await catalogue.version(session, version_id)))
+    try:
+        for step in steps(version.stage, to):
+            version = await _moved(resources, gates, version, step, actor=caller.name)
+        if body.archive_existing_versions and to is Stage.STAGING:
+            await _archive_others(resources, gates, version, actor=caller.name)
+    except GatesNotPassed as refusal:
+        await work.begin()
+        return answer(request, refusal)
+    session = await work.begin()
+    return OneVersion(model_version=version_view(await catalogue.version(session, version_id)))
 
 
 @router.post("/registered-models/get-latest-versions", summary="The last version of each stage")
