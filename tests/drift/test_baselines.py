@@ -1,6 +1,7 @@
 """Baselines as they are sent, refused, and taken from traffic."""
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from tests.drift.conftest import answered, expects, spread
 from tests.monitoring.conftest import MINUTE, MODEL, Watchman
 from turnout.access.tables import AuditEntry
 from turnout.drift import examples
+from turnout.drift.tables import BaselinePart
+from turnout.observations import samples
 
 PATH = f"models/{MODEL}/versions/1.0.0/baseline"
 AMOUNT = {"edges": [10, 50], "counts": [1, 1, 1]}
@@ -117,11 +120,13 @@ async def test_a_bad_cell_is_named_by_row_and_column(watchman: Watchman):
     assert "'three' is no number" in answer.json()["detail"]
 
 
+WISH = {"from": "traffic", "predictions": 100}
+
+
 async def test_a_baseline_is_taken_from_traffic_as_soon_as_there_is_enough(watchman: Watchman):
     await watchman.release("1.0.0")
-    wish = {"from": "traffic", "predictions": 100}
     await answered(watchman, "1.0.0", spread([1, 2, 3], ["DE"], 60), **{"class": "ok"})
-    first = await expects(watchman, "1.0.0", wish)
+    first = await expects(watchman, "1.0.0", WISH)
     await watchman.worker.collect()
     waits = await watchman.get(PATH)
     watchman.clock.advance(MINUTE)
@@ -129,9 +134,61 @@ async def test_a_baseline_is_taken_from_traffic_as_soon_as_there_is_enough(watch
     await watchman.worker.collect()
     taken = await watchman.get(PATH)
 
-    assert (first["awaited"], waits["awaited"]) == (100, 100)
-    assert taken["awaited"] is None
+    assert (first["awaited"], first["collected"]) == (100, 60)
+    assert (waits["awaited"], waits["collected"]) == (100, 60)
+    assert (taken["awaited"], taken["collected"]) == (None, 100)
     assert taken["set_by"] == first["set_by"]
     assert taken["baseline"]["features"]["amount"]["edges"] == [1, 2, 3]
     assert taken["baseline"]["prediction"]["categories"] == {"ok": 100}
     assert json.dumps(taken["baseline"]["error_rate"]) == "0.0"
+
+
+async def test_a_baseline_is_found_behind_any_amount_of_other_traffic(
+    watchman: Watchman, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(samples, "MOST_LOOKED_AT", 150)
+    await watchman.release("1.0.0")
+    await watchman.release("2.0.0")
+    for _ in range(4):
+        await answered(watchman, "1.0.0", spread([1, 2, 3], ["DE"], 40))
+        await answered(watchman, "1.0.0", spread([9], ["DE"], 10), error="timeout")
+        watchman.clock.advance(MINUTE)
+        await answered(watchman, "2.0.0", spread([7, 8, 9], ["FR"], 200))
+        watchman.clock.advance(MINUTE)
+
+    found = [(await expects(watchman, "1.0.0", WISH))["collected"]]
+    while (seen := await watchman.get(PATH))["awaited"] is not None and len(found) < 20:
+        await watchman.worker.collect()
+        found.append((await watchman.get(PATH))["collected"])
+
+    assert found == sorted(found)
+    assert found[-1] == 100
+    assert len(found) > 3
+    assert seen["baseline"]["features"]["amount"]["edges"] == [1, 2, 3]
+    assert seen["baseline"]["features"]["country"]["categories"] == {"DE": 100}
+
+
+async def test_the_latest_answers_make_the_baseline(watchman: Watchman, session: AsyncSession):
+    await watchman.release("1.0.0")
+    await answered(watchman, "1.0.0", spread([1], ["DE"], 150))
+    watchman.clock.advance(timedelta(days=1))
+    await answered(watchman, "1.0.0", spread([5], ["FR"], 120))
+
+    taken = await expects(watchman, "1.0.0", WISH)
+
+    assert taken["awaited"] is None
+    assert taken["baseline"]["features"]["country"]["categories"] == {"FR": 100}
+    assert (await session.scalars(select(BaselinePart))).all() == []
+
+
+async def test_who_asks_again_begins_anew(watchman: Watchman):
+    await watchman.release("1.0.0")
+    await answered(watchman, "1.0.0", spread([1], ["DE"], 60))
+    await expects(watchman, "1.0.0", WISH)
+    again = await expects(watchman, "1.0.0", {"from": "traffic", "predictions": 200})
+    given = await expects(watchman, "1.0.0", {"features": {"amount": AMOUNT}})
+    await watchman.worker.collect()
+
+    assert (again["awaited"], again["collected"]) == (200, 60)
+    assert (given["awaited"], given["collected"]) == (None, None)
+    assert await watchman.get(PATH) == given

@@ -5,17 +5,17 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.access.commands import audit
 from turnout.db import Sessions, transaction
 from turnout.drift.domain.baseline import Baseline, Origin, Taken
 from turnout.drift.domain.observed import observed
-from turnout.drift.tables import BaselineRow
+from turnout.drift.tables import BaselinePart, BaselineRow
 from turnout.observations.features import follow_features
 from turnout.observations.recent import Recent, recent
-from turnout.observations.samples import latest
+from turnout.observations.samples import Walk, begin, further
 from turnout.quantities import Clock
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import VersionRef
@@ -38,6 +38,7 @@ async def set_baseline(
     """Hold a version against this from now on; what was counted on former bins is forgotten."""
     row, before = await _row(session, version, actor=actor, now=now)
     row.baseline, row.origin, row.awaited = baseline, origin, None
+    await _begin_anew(session, row)
     await _settle(session, version, row, before, actor=actor, now=now, reason=reason)
     return row
 
@@ -54,7 +55,7 @@ async def take_baseline(
     """Hold a version against its own traffic, once there is as much of it as is asked for."""
     row, before = await _row(session, version, actor=actor, now=now)
     row.baseline, row.origin, row.awaited = None, Origin.TRAFFIC, wish.predictions
-    await session.flush()
+    await _begin_anew(session, row)
     await _collect(session, version, row, now=now)
     await _settle(session, version, row, before, actor=actor, now=now, reason=reason)
     return row
@@ -128,31 +129,70 @@ def _noted(row: BaselineRow) -> Mapping[str, Any]:
     return {"origin": row.origin, "features": names, "awaited": row.awaited}
 
 
+async def _begin_anew(session: AsyncSession, row: BaselineRow) -> None:
+    row.collected, row.since, row.position = 0, None, None
+    await session.flush()
+    await _forget_parts(session, row)
+
+
+async def _forget_parts(session: AsyncSession, row: BaselineRow) -> None:
+    await session.execute(delete(BaselinePart).where(BaselinePart.version_id == row.version_id))
+
+
 async def _collect(
     session: AsyncSession, version: VersionRef, row: BaselineRow, *, now: datetime
 ) -> None:
-    """Without raw rows, as long as the totals tell that there are not enough of them."""
-    wanted = row.awaited
-    assert wanted is not None
-    [figures] = await recent(
-        session,
-        [
-            Recent(
-                model_id=version.model_id,
-                version_id=version.id,
-                since=now - LOOKS_BACK,
-                until=now + timedelta(minutes=1),
-                last=wanted,
-                sketched=True,
-            )
-        ],
-    )
-    if figures.predictions - figures.errors < wanted:
+    """Take one look, which costs the same however small the version's share of the traffic is; the
+    next one goes on from there."""
+    assert row.awaited is not None
+    walk = await _walk(session, version, row, now=now)
+    lacking = row.awaited - row.collected
+    row.position, seen = await further(session, walk, n=lacking)
+    if seen:
+        session.add(BaselinePart(version_id=version.id, first=row.collected, seen=tuple(seen)))
+        row.collected += len(seen)
+    if row.collected < row.awaited:
         return
-    rows = await latest(session, version.model_id, version.id, n=wanted)
-    if len(rows) < wanted:
-        return
-    row.baseline = await asyncio.to_thread(
-        observed, [one.features for one in rows], [one.label for one in rows], figures
-    )
+    await session.flush()
+    row.baseline = await _made(session, version, walk.since, now=now)
     row.awaited = None
+    await _forget_parts(session, row)
+
+
+async def _walk(
+    session: AsyncSession, version: VersionRef, row: BaselineRow, *, now: datetime
+) -> Walk:
+    if row.since is None or row.position is None:
+        assert row.awaited is not None
+        walk = await begin(
+            session,
+            version.model_id,
+            version.id,
+            n=row.awaited,
+            earliest=now - LOOKS_BACK,
+            now=now,
+        )
+        row.since = walk.since
+        return walk
+    return Walk(
+        model_id=version.model_id, version_id=version.id, since=row.since, position=row.position
+    )
+
+
+async def _made(
+    session: AsyncSession, version: VersionRef, since: datetime, *, now: datetime
+) -> Baseline:
+    query = select(BaselinePart.seen).where(BaselinePart.version_id == version.id)
+    parts = (await session.scalars(query.order_by(BaselinePart.first))).all()
+    seen = [one for part in parts for one in part]
+    window = Recent(
+        model_id=version.model_id,
+        version_id=version.id,
+        since=since,
+        until=now + timedelta(minutes=1),
+        sketched=True,
+    )
+    [figures] = await recent(session, [window])
+    return await asyncio.to_thread(
+        observed, [one.features for one in seen], [one.label for one in seen], figures
+    )

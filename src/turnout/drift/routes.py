@@ -47,7 +47,8 @@ Versioned = Annotated[
 )
 async def show_baseline(model: Named, version: Versioned, session: Session) -> BaselineView:
     """The distributions that its features and answers are compared with, and the figures of its
-    evaluation."""
+    evaluation. While a baseline is being taken from traffic, `collected` says of how many answers,
+    and `awaited` of how many it is to be made."""
     found = await registry.version(session, (await registry.model(session, model)).id, version)
     row = await queries.baseline(session, found.id)
     if row is None:
@@ -77,8 +78,10 @@ async def set_baseline(
     one from each edge on. Classes and categories are given by name, as `categories`. Or send raw
     `values`, and they are counted for you: numbers in ten bins of about the same size.
 
-    `{"from": "traffic", "predictions": 5000}` takes the latest answers of the version itself, as
-    soon as there are so many.
+    `{"from": "traffic", "predictions": 5000}` takes answers of the version itself: the latest of
+    the last seven days or, where they are fewer, these and those to come. The worker goes through
+    the traffic of the model to find them, 200,000 predictions at a time; `collected` says how many
+    of the `awaited` it has.
 
     Replaces the former baseline; what was counted on its bins is forgotten, so that the comparison
     starts afresh.

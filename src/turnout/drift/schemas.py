@@ -137,12 +137,14 @@ BaselineBody = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineView:
-    """While `awaited` is set, the baseline is made as soon as the version has answered so often."""
+    """While `awaited` is set, the baseline is made as soon as so many answers of the version are
+    `collected`; only one from traffic collects any."""
 
     model: str
     version: str
     origin: Origin
     awaited: int | None
+    collected: int | None
     set_at: datetime
     set_by: str
     baseline: Baseline | None
@@ -154,6 +156,7 @@ def baseline_view(version: VersionRef, row: BaselineRow) -> BaselineView:
         version=version.version,
         origin=Origin(row.origin),
         awaited=row.awaited,
+        collected=row.collected if row.origin == Origin.TRAFFIC else None,
         set_at=row.set_at,
         set_by=row.set_by,
         baseline=row.baseline,
