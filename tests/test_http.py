@@ -74,6 +74,15 @@ async def test_what_is_malformed_is_said_in_the_words_of_json(
     assert found == errors
 
 
+async def test_of_a_body_that_is_wrong_all_over_not_everything_is_told(client: AsyncClient):
+    wrong = {f"field-{number}": number for number in range(5_000)}
+    problem = (await client.post("models", json=MODEL | wrong)).json()
+
+    assert len(problem["errors"]) == 100
+    assert problem["errors"][99] == {"field": "body.field-99", "reason": "unknown field"}
+    assert problem["detail"] == "body.field-0: unknown field (and 4999 more)"
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
 async def test_json_that_is_not_json_is_refused(client: AsyncClient, number: str):
     response = await client.post(

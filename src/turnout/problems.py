@@ -131,12 +131,18 @@ def _errors(found: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """A list that is too short only because what it holds is malformed is no error of its own, and
     a body that route and dependency read is malformed once."""
     around = {error["loc"][:depth] for error in found for depth in range(len(error["loc"]))}
-    errors: list[dict[str, str]] = []
-    for error in found:
-        said = {"field": location(error["loc"]), "reason": _reason(error)}
-        if said not in errors and (error["type"] != "too_short" or error["loc"] not in around):
-            errors.append(said)
-    return errors
+    errors = dict.fromkeys(
+        (location(error["loc"]), _reason(error))
+        for error in found
+        if error["type"] != "too_short" or error["loc"] not in around
+    )
+    return [{"field": field, "reason": reason} for field, reason in errors]
+
+
+MOST_ERRORS: Final = 100
+"""Of a body that is wrong all over, so many are told; the sentence says how many there are."""
+
+MOST_READ: Final = 1_000
 
 
 class Malformed(Unprocessable):
@@ -144,10 +150,12 @@ class Malformed(Unprocessable):
 
 
 def malformed(error: RequestValidationError) -> Malformed:
-    errors = _errors(error.errors())
-    first = errors[0]
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return Malformed(f"{first['field']}: {first['reason']}{more}", errors=errors)
+    found = error.errors()
+    errors = _errors(found[:MOST_READ])
+    first, *others = errors
+    others_in_all = len(others) + len(found[MOST_READ:])
+    more = f" (and {others_in_all} more)" if others_in_all else ""
+    return Malformed(f"{first['field']}: {first['reason']}{more}", errors=errors[:MOST_ERRORS])
 
 
 async def _refusal(request: Request, refusal: Exception) -> JSONResponse:
