@@ -33,6 +33,11 @@ def adding(constant: float = 1.0) -> bytes:
     return file(node, inputs=(X,), outputs=(Y,), weights=(weight,))
 
 
+def naming_its_input(name: str) -> bytes:
+    node = helper.make_node("Identity", [name], ["y"])
+    return file(node, inputs=(helper.make_tensor_value_info(name, FLOAT, [2]),), outputs=(Y,))
+
+
 def with_custom_operator() -> bytes:
     node = helper.make_node("Guess", ["x"], ["y"], domain="acme.ops")
     return file(node, inputs=(X,), outputs=(Y,), domains=("acme.ops",))

@@ -47,6 +47,16 @@ def test_the_signature_of_a_classifier_with_a_map_of_probabilities(tmp_path: Pat
             id="an operator that does not exist",
         ),
         pytest.param(
+            onnx_files.naming_its_input("x" * 101),
+            "its signature cannot be kept: inputs.0.name: .* at most 100 characters",
+            id="a name that is too long to be read again",
+        ),
+        pytest.param(
+            onnx_files.naming_its_input("x\ny"),
+            "its signature cannot be kept: inputs.0.name: control and invisible characters",
+            id="a name of two lines",
+        ),
+        pytest.param(
             onnx_files.with_weights_in("weights.bin"),
             "keeps weights outside of its file",
             id="weights beside the file",

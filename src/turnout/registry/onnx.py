@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_jsonable_python
+
 from turnout.registry.domain.runtime import OnnxRuntime
 from turnout.registry.domain.signature import DType, Signature, TensorSpec
 from turnout.registry.domain.upload import UnusableModel, check_signature
@@ -23,6 +26,7 @@ _MAPS: Final[Mapping[str, DType]] = {
 _UNKNOWN_OPERATOR: Final = re.compile(
     r"error: (\S+?)\(-?\d+\) is not a registered function|No Op registered for (\S+)"
 )
+_SIGNATURES: Final = TypeAdapter(Signature)
 _ORIGIN: Final = re.compile(
     r"^\[ONNXRuntimeError\] : \d+ : \w+ : (Load model from \S+ failed:)?(/onnxruntime_src/.*\) )?",
     re.DOTALL,
@@ -69,7 +73,20 @@ def signature(path: Path) -> Signature:
             )
     if not inputs or not any(outputs):
         raise UnusableModel("the model needs at least one input, and one output that can be read")
-    return Signature(inputs=tuple(filter(None, inputs)), outputs=tuple(filter(None, outputs)))
+    return _storable(
+        Signature(inputs=tuple(filter(None, inputs)), outputs=tuple(filter(None, outputs)))
+    )
+
+
+def _storable(signature: Signature) -> Signature:
+    """Hold what a file says to the rules for what people say, by which it will be read again."""
+    try:
+        return _SIGNATURES.validate_python(to_jsonable_python(signature))
+    except ValidationError as error:
+        found = error.errors()[0]
+        place = ".".join(map(str, found["loc"]))
+        reason = found["msg"].removeprefix("Value error, ")
+        raise UnusableModel(f"its signature cannot be kept: {place}: {reason}") from None
 
 
 def _tensor(found: Any) -> TensorSpec | None:
