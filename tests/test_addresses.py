@@ -101,6 +101,8 @@ def test_other_addresses_and_names_are_taken(host: str) -> None:
         pytest.param("https://example.com/a b", "no spaces", id="a space"),
         pytest.param("https://example.com/\r\nHost: other", "no spaces", id="a line end"),
         pytest.param("https://[::1", "Invalid IPv6", id="half an address"),
+        pytest.param("https://hooks..example.com", "a part that is empty", id="two dots"),
+        pytest.param(f"https://{'a' * 64}.com", "longer than 63", id="no name that can be one"),
     ],
 )
 def test_what_is_no_address_to_call(url: str, sentence: str) -> None:

@@ -115,6 +115,11 @@ async def test_nobody_listens(calls: Calls):
             await post(calls, f"http://127.0.0.1:{taken.getsockname()[1]}/secret-path")
 
 
+async def test_a_name_that_can_be_no_hosts(calls: Calls):
+    with pytest.raises(Unreachable, match="cannot be talked to"):
+        await post(calls, f"http://{'ü' * 64}.example/hook")
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_not_followed(calls: Calls, status: int):
     async def handler(request: web.Request) -> web.StreamResponse:

@@ -95,10 +95,21 @@ def check_url(url: str, reach: Reach) -> str:
         raise ValueError("credentials do not belong in a url, which is shown and logged")
     if parts.fragment or re.search(r"[\s\\\x00-\x1f\x7f]", url):
         raise ValueError("the url of a server has no fragment, no spaces and no backslashes")
+    if not _nameable(parts.hostname):
+        raise ValueError(f"{parts.hostname} has a part that is empty, or longer than 63 characters")
     address = literal(parts.hostname)
     if address and (kind := forbidden(address, reach)):
         raise ValueError(f"{parts.hostname} is {kind}, which is not called{_way_out(address)}")
     return url
+
+
+def _nameable(host: str) -> bool:
+    """Whether a host could be looked up; of a name that is not ASCII, its letters tell later."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return not host.isascii()
+    return True
 
 
 def is_loopback(host: str) -> bool:

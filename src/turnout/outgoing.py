@@ -141,7 +141,7 @@ class Calls:
             if isinstance(error.os_error, ForbiddenSocket):
                 raise AddressForbidden(f"{_host(url)} {error.strerror}") from None
             raise Unreachable(f"{_host(url)} cannot be reached: {error.os_error}") from None
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, UnicodeError) as error:  # of a host whose name cannot be one
             said = str(error) or "it closed the connection"
             raise Unreachable(f"{_host(url)} cannot be talked to: {said}") from None
 
