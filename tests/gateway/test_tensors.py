@@ -4,6 +4,7 @@ import json
 from contextlib import suppress
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,6 +41,17 @@ def test_whole_numbers_lose_no_digit(values):
     ports = {"X": Port(name="X", dtype="int64", shape=(None,))}
 
     assert feeds(ports, values)[0]["X"].tolist() == values
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bool", TEXT])
+def test_one_long_text_among_many_does_not_fill_the_memory(dtype):
+    texts = ["x" * 1_000_000, *[""] * 100_000, 1]  # 400 GB as an array of NumPy's texts
+
+    with pytest.raises(InputMismatch) as refused:
+        Port(name="X", dtype=dtype, shape=(None,)).read(texts)
+    assert len(refused.value.detail) < 200
+    with pytest.raises(InputMismatch):
+        oip.request({"X": texts}, None)
 
 
 leaves = (

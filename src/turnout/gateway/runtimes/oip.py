@@ -18,7 +18,7 @@ from turnout.gateway.runtimes.answers import (
     InputMismatch,
     RuntimeFailure,
 )
-from turnout.gateway.runtimes.tensors import TEXT, Array, Port, answer_of, feeds
+from turnout.gateway.runtimes.tensors import TEXT, Array, Port, answer_of, array_of, feeds
 from turnout.quantities import JsonValue
 from turnout.registry.domain.signature import DType, Signature
 
@@ -29,7 +29,7 @@ _DATATYPES: Final = {
     "float64": "FP64",
     TEXT: "BYTES",
 }
-_BY_KIND: Final = {"b": "BOOL", "i": "INT64", "u": "UINT64", "f": "FP64", "U": "BYTES"}
+_BY_KIND: Final = {"b": "BOOL", "i": "INT64", "u": "UINT64", "f": "FP64", "O": "BYTES"}
 _TENSOR: Final = {"name", "shape", "datatype", "data"}
 
 
@@ -134,10 +134,13 @@ def _are_tensors(inputs: JsonValue) -> bool:
 
 def _undeclared(name: str, value: JsonValue) -> tuple[Array, bool]:
     try:
-        array = np.asarray(value)
+        array = array_of(value)
     except ValueError:
         raise _unfit(name, "its rows differ in length or depth") from None
-    mixed = array.dtype.kind == "U" and not all(isinstance(part, str) for part in _leaves(value))
+    objects = array.ravel().tolist() if array.dtype.kind == "O" else ()
+    if any(isinstance(part, list) for part in objects):
+        raise _unfit(name, "its rows differ in length or depth")
+    mixed = any(not isinstance(part, str) for part in objects)
     if mixed or array.dtype.kind not in _BY_KIND:
         raise _unfit(name, "it is not a number, text, true or false, or rows of one of these")
     if array.ndim > 1:

@@ -20,6 +20,7 @@ from turnout.quantities import JsonValue
 Array: TypeAlias = NDArray[Any]
 
 TEXT: Final = "text"
+LONGEST_WRITTEN: Final = 80
 LARGEST_EXACT: Final = 2**53
 """Beyond it, double precision skips whole numbers."""
 
@@ -70,7 +71,7 @@ class Port:
 
     def _rectangular(self, value: JsonValue) -> Array:
         try:
-            return np.asarray(value, dtype=object if self.dtype == TEXT else None)
+            return np.asarray(value, dtype=object) if self.dtype == TEXT else array_of(value)
         except ValueError:
             raise self._mismatch("its rows differ in length or depth", None) from None
 
@@ -99,6 +100,8 @@ class Port:
         for element in array.ravel().tolist():
             if element is None and missing:
                 continue
+            if isinstance(element, str):
+                raise self._mismatch("it holds text, not numbers", array)
             if isinstance(element, bool) or not isinstance(element, int | float):
                 raise self._mismatch(f"{_written(element)} is not a number", array)
         try:
@@ -134,13 +137,30 @@ class Port:
         )
 
 
+def array_of(value: Any) -> Array:
+    """An array of numbers; of objects, if there are texts among them.
+
+    NumPy's own arrays of texts give each the room of the longest: one long text among many short
+    ones, a megabyte in all, would fill the memory.
+    """
+    return np.asarray(value, dtype=object if _holds_text(value) else None)
+
+
+def _holds_text(value: Any) -> bool:
+    if not isinstance(value, list):
+        return isinstance(value, str)
+    kinds = set(map(type, value))
+    return str in kinds or (list in kinds and any(map(_holds_text, value)))
+
+
 def _kind(array: Array) -> str:
     kinds = {"i": "integer", "u": "integer", "f": "real", "b": "bool", "U": "text", "O": "mixed"}
     return kinds.get(array.dtype.kind, array.dtype.name)
 
 
 def _written(element: object) -> str:
-    return "null" if element is None else repr(element)
+    written = "null" if element is None else repr(element)
+    return written if len(written) <= LONGEST_WRITTEN else f"{written[:LONGEST_WRITTEN]}…"
 
 
 def dtype_of(declared: str) -> str | None:

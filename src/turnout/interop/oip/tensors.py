@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, field
 from turnout.errors import Unprocessable
 from turnout.gateway.runtimes.answers import Answer
 from turnout.gateway.runtimes.oip import Tensor, Tensors
+from turnout.gateway.runtimes.tensors import array_of
 from turnout.registry.domain.signature import DType, TensorSpec
 
 DATATYPES: Final[Mapping[DType, str]] = {
@@ -128,7 +129,7 @@ def _tensor(name: str, value: Any) -> Tensor:
     if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
         value = [list(row.values()) for row in value]  # ONNX's maps of classes to probabilities
     try:
-        numbers = np.atleast_1d(np.asarray(value))
+        numbers = np.atleast_1d(array_of(value))
         texts = np.atleast_1d(np.asarray(value, dtype=object))
     except ValueError:  # rows of different lengths
         numbers = texts = np.empty(0, dtype=object)
