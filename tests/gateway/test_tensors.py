@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from turnout.gateway.runtimes import oip
 from turnout.gateway.runtimes.answers import Answer, InputMismatch, RuntimeFailure
 from turnout.gateway.runtimes.tensors import TEXT, Port, feeds
+from turnout.quantities import JsonValue
 
 WIDTH = 3
 PORTS = {"X": Port(name="X", dtype="float32", shape=("N", WIDTH))}
@@ -45,7 +46,11 @@ def test_whole_numbers_lose_no_digit(values):
 
 @pytest.mark.parametrize("dtype", ["float32", "bool", TEXT])
 def test_one_long_text_among_many_does_not_fill_the_memory(dtype):
-    texts = ["x" * 1_000_000, *[""] * 100_000, 1]  # 400 GB as an array of NumPy's texts
+    texts: list[JsonValue] = [
+        "x" * 1_000_000,
+        *[""] * 100_000,
+        1,
+    ]  # 400 GB as an array of NumPy's texts
 
     with pytest.raises(InputMismatch) as refused:
         Port(name="X", dtype=dtype, shape=(None,)).read(texts)

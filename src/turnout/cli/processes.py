@@ -25,6 +25,7 @@ from turnout.access import key_queries
 from turnout.addresses import is_loopback
 from turnout.api import create_app
 from turnout.backup.domain import BackupFailed
+from turnout.cli.protocol import BoundedProtocol
 from turnout.cli.remote import fail
 from turnout.db import lost_connection
 from turnout.settings import Settings
@@ -246,7 +247,7 @@ async def _listen_until(stop: asyncio.Event, app: FastAPI, listener: socket.sock
     server = Server(
         uvicorn.Config(
             app,
-            http="httptools",
+            http=BoundedProtocol,
             log_config=None,
             access_log=False,
             lifespan="on",
