@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from turnout.observations import examples
-from turnout.observations.domain.batch import MalformedBatch, RejectedRow, RowList
+from turnout.observations.domain.batch import (
+    MAX_ROWS,
+    MalformedBatch,
+    RejectedRow,
+    RowList,
+    TooManyRows,
+)
 from turnout.observations.wire import BatchBody, described, read_json, read_ndjson
 
 GOOD = {"prediction_id": "p", "version": "1.0.0"}
@@ -116,6 +122,16 @@ def test_a_body_that_is_no_batch_is_refused(body: bytes, field: str):
         read_json(body, None)
 
     assert refusal.value.facts["field"] == field
+
+
+@pytest.mark.parametrize("row", [b"{}", b"NaN", b"7"])
+def test_of_too_many_rows_none_is_explained(row: bytes):
+    half = b",".join([row] * (MAX_ROWS // 2 + 1))
+
+    with pytest.raises(TooManyRows):
+        read_json(b'{"predictions": [' + half + b'], "outcomes": [' + half + b"]}", None)
+    with pytest.raises(TooManyRows):
+        read_ndjson((row + b"\n") * (MAX_ROWS + 1), None)
 
 
 def test_one_batch_has_one_id():

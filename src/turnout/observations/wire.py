@@ -15,12 +15,22 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from turnout.observations.domain.batch import BadRow, Flaw, MalformedBatch, RejectedRow, RowList
+from turnout.observations.domain.batch import (
+    MAX_ROWS,
+    BadRow,
+    Flaw,
+    MalformedBatch,
+    RejectedRow,
+    RowList,
+    TooManyRows,
+)
 from turnout.observations.domain.prediction import LARGEST, LONGEST_LABEL
 from turnout.quantities import check_line
 
 _HAS_VERSION = re.compile(rb'"version"\s*:')
 _NAMED = re.compile(r"Object (missing required|contains unknown) field `(.*?)`")
+
+_CONSTANTS: Final = {name: type(name, (), {})() for name in ("NaN", "Infinity", "-Infinity")}
 
 NDJSON: Final = {"application/x-ndjson", "application/ndjson", "application/jsonl"}
 
@@ -119,6 +129,7 @@ def read_json(body: bytes, batch_id: str | None) -> Submission:
 def read_ndjson(body: bytes, batch_id: str | None) -> Submission:
     """Read one row per line: a line with a `version` is a prediction, any other an outcome."""
     lines = [line for line in body.split(b"\n") if line and not line.isspace()]
+    _check_count(len(lines))
     predictions: list[PredictionLine | None] = [None] * len(lines)
     outcomes: list[OutcomeLine | None] = [None] * len(lines)
     rejected: list[RejectedRow] = []
@@ -159,6 +170,7 @@ def _row_by_row(body: bytes, batch_id: str | None) -> Submission:
         raise MalformedBatch(f"{flaw.field}: {flaw.reason}", field=flaw.field) from None
     except (ValueError, RecursionError) as error:
         raise MalformedBatch(f"the body is not JSON: {error}", field="body") from None
+    _check_count(len(envelope.predictions) + len(envelope.outcomes))
     rejected: list[RejectedRow] = []
     return Submission(
         batch_id=_agreed(envelope.batch_id, batch_id),
@@ -166,6 +178,12 @@ def _row_by_row(body: bytes, batch_id: str | None) -> Submission:
         outcomes=_rows(envelope.outcomes, OutcomeLine, RowList.OUTCOMES, rejected),
         rejected=rejected,
     )
+
+
+def _check_count(rows: int) -> None:
+    """To name what is wrong with each of a million rows takes longer than others can wait."""
+    if rows > MAX_ROWS:
+        raise TooManyRows(rows)
 
 
 def _rows(
@@ -208,7 +226,7 @@ def _agreed(inside: str | None, beside: str | None) -> str | None:
 
 def _parse(text: bytes) -> Any:
     """Parse JSON; NaN and its kin become a value that fits no field and says its name."""
-    return json.loads(text, parse_constant=lambda name: type(name, (), {})())
+    return json.loads(text, parse_constant=_CONSTANTS.__getitem__)
 
 
 def _flaw(error: msgspec.ValidationError) -> Flaw:
