@@ -147,6 +147,13 @@ Reason = Annotated[
 """Of a change whose request has no body that could say so."""
 
 
+def unchanged(tag: str, if_none_match: str | None) -> bool:
+    """Whether what the caller has is what it would get (RFC 9110, section 13.1.2): whatever
+    compressed the answer on its way has made the tag a weak one."""
+    known = [one.strip().removeprefix("W/") for one in (if_none_match or "").split(",")]
+    return tag in known or "*" in known
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """One page of a list: at most `limit` items after the position `after`, if any."""

@@ -68,10 +68,18 @@ async def test_it_names_the_experiment_that_owns_the_split(client: AsyncClient):
     assert found["owner"] == {"kind": "experiment", "id": draft["id"]}
 
 
-async def test_who_knows_it_is_told_so_at_once(client: AsyncClient):
+@pytest.mark.parametrize(
+    "known",
+    [
+        pytest.param("{}", id="the tag"),
+        pytest.param("W/{}", id="as a proxy that compresses hands it on"),
+        pytest.param('"another", {}', id="one of several"),
+    ],
+)
+async def test_who_knows_it_is_told_so_at_once(client: AsyncClient, known: str):
     tag = (await client.get(f"models/{MODEL}/route")).headers["etag"]
 
-    again = await client.get(f"models/{MODEL}/route", headers={"If-None-Match": tag})
+    again = await client.get(f"models/{MODEL}/route", headers={"If-None-Match": known.format(tag)})
 
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
 

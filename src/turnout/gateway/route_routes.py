@@ -83,7 +83,7 @@ async def show_route(
     gateway: Gateway = request.app.state.gateway
     live = await gateway.route(model)
     tag, experiment = await _named(gateway, live)
-    if wait and tag == if_none_match:
+    if wait and http.unchanged(tag, if_none_match):
         begun = time.perf_counter()
         await gateway.keeper.another(live, within=timedelta(seconds=wait))
         request.scope[WAITED] = time.perf_counter() - begun
@@ -91,7 +91,7 @@ async def show_route(
         await (await http.resources(request)).gate.admit(request.scope["headers"], again=True)
         live = await gateway.route(model)
         tag, experiment = await _named(gateway, live)
-    if tag == if_none_match:
+    if http.unchanged(tag, if_none_match):
         return Response(status_code=304, headers={"ETag": tag})
     response.headers["ETag"] = tag
     return _view(live, experiment)

@@ -145,9 +145,3 @@ def experiment_of(split: Split) -> str | None:
 
 def etag(body: bytes) -> str:
     return f'"{xxh64_hexdigest(body)}"'
-
-
-def unchanged(tag: str, if_none_match: str) -> bool:
-    """Whether what the client has is what it would get (RFC 9110, section 13.1.2)."""
-    known = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
-    return tag in known or "*" in known

@@ -12,7 +12,7 @@ from turnout.callers import Caller, Role, Scoping, needs
 from turnout.gateway.app import Gateway
 from turnout.gateway.schemas import AssignRequest
 from turnout.gateway.snapshot import LiveRoute
-from turnout.http import current_caller
+from turnout.http import current_caller, unchanged
 from turnout.interop.ofrep.dialect import REFUSALS, FlagRoute, NotJson, code_of
 from turnout.interop.ofrep.domain import (
     Asked,
@@ -28,7 +28,6 @@ from turnout.interop.ofrep.domain import (
     experiment_of,
     flag,
     steady,
-    unchanged,
 )
 from turnout.interop.ofrep.keys import experiment_keys
 from turnout.observations.domain.prediction import uuid7
@@ -149,7 +148,7 @@ async def evaluate_flags(request: Request) -> Response:
     flags = sorted([one async for one in _every(request, who)], key=lambda one: one.key)
     body = encode(Evaluated(flags))
     headers = {"ETag": etag(body)}
-    if unchanged(headers["ETag"], request.headers.get("if-none-match", "")):
+    if unchanged(headers["ETag"], request.headers.get("if-none-match")):
         return Response(status_code=304, headers=headers)
     return Response(body, media_type=JSON, headers=headers)
 
