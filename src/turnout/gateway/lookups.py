@@ -14,7 +14,8 @@ from turnout import db
 from turnout.errors import Refusal, Unavailable
 from turnout.experiments import queries as experiments
 from turnout.registry import queries as registry
-from turnout.registry.domain.version import ModelRef, VersionRef
+from turnout.registry.domain.fields import MODEL_NAME
+from turnout.registry.domain.version import ModelNotFound, ModelRef, VersionRef
 from turnout.telemetry import log
 from turnout.traffic import queries as traffic
 from turnout.traffic.domain.split import check_servable
@@ -62,6 +63,8 @@ class Lookups:
 
     async def absence(self, model: str) -> Refusal:
         """Tell why a model has no route here: it is not there, nothing serves it, or not yet."""
+        if not MODEL_NAME.fullmatch(model):  # nor is it remembered, however long it is
+            return ModelNotFound(model)
 
         async def find(session: AsyncSession) -> Refusal:
             found = await registry.model(session, model)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
 from fastapi import Request
@@ -14,6 +15,8 @@ from turnout.gateway.lookups import ANSWER_WITHIN, AWAY, MOST_REMEMBERED, REMEMB
 from turnout.registry import queries as registry
 from turnout.telemetry import log
 
+LONGEST: Final = 100
+
 
 class ExperimentKeys:
     """What was found out is good for two seconds, and for longer while the database is away."""
@@ -25,7 +28,7 @@ class ExperimentKeys:
 
     async def models(self, key: str) -> Sequence[str]:
         """The models that experiments of this key are about; where some are under way, those."""
-        if "\0" in key:  # a character that the database has not
+        if len(key) > LONGEST or "\0" in key:  # what no experiment can be called
             return ()
         now = asyncio.get_running_loop().time()
         until, models = self._models.get(key, (now, None))
