@@ -93,6 +93,7 @@ async def test_inputs_become_messages(http, prompt, inputs, messages):
         pytest.param([], 5, "takes a text, or messages", id="a number"),
         pytest.param([], "", "takes a text, or messages", id="nothing"),
         pytest.param([], [{"role": "king"}], "takes a text, or messages", id="an unknown role"),
+        pytest.param([], [{"role": []}], "takes a text, or messages", id="a list for a role"),
         pytest.param([ASK], {}, "with text: text is missing", id="an input is missing"),
         pytest.param([ASK], {"text": 1, "b": 2}, "b is none of them", id="an input too many"),
         pytest.param([said("{{a}}{{b}}")], "x", "with a, b", id="a bare value for two places"),

@@ -59,6 +59,16 @@ def test_one_long_text_among_many_does_not_fill_the_memory(dtype):
         oip.request({"X": texts}, None)
 
 
+@pytest.mark.parametrize("leaf", ["1", '"a"', "[]"])
+def test_what_is_nested_as_deep_as_json_may_be_does_not_fit(leaf):
+    nested = json.loads("[" * 900 + leaf + "]" * 900)
+
+    with pytest.raises(InputMismatch):
+        feeds(PORTS, nested)
+    with pytest.raises(InputMismatch):
+        oip.request({"X": nested}, None)
+
+
 leaves = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5)
 )

@@ -220,4 +220,5 @@ def _conversation(inputs: JsonValue) -> list[Mapping[str, Any]]:
 
 
 def _is_message(part: object) -> bool:
-    return isinstance(part, Mapping) and part.get("role") in ROLES
+    role = part.get("role") if isinstance(part, Mapping) else None
+    return isinstance(role, str) and role in ROLES

@@ -147,10 +147,15 @@ def array_of(value: Any) -> Array:
 
 
 def _holds_text(value: Any) -> bool:
-    if not isinstance(value, list):
-        return isinstance(value, str)
-    kinds = set(map(type, value))
-    return str in kinds or (list in kinds and any(map(_holds_text, value)))
+    pending = [[value]]
+    while pending:
+        part = pending.pop()
+        kinds = set(map(type, part))
+        if str in kinds:
+            return True
+        if list in kinds:
+            pending += [inner for inner in part if isinstance(inner, list)]
+    return False
 
 
 def _kind(array: Array) -> str:
