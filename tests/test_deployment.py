@@ -58,7 +58,7 @@ def test_only_what_the_lock_pins_and_verifies_is_installed():
     installs = re.findall(r"uv pip install (.+)$", STAGES[1], re.MULTILINE)
 
     assert installs == [
-        "--require-hashes --constraint requirements.lock --requirement pyproject.toml",
+        "--require-hashes --constraint requirements.lock --requirement pyproject.toml --extra otel",
         "--no-deps .",
     ]
 

@@ -3,22 +3,23 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 import structlog
 from aiohttp import web
 from httpx2 import ASGITransport, AsyncClient
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_trace_id
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from starlette.types import Receive, Scope, Send
 
 from tests.conftest import Clock
 from tests.gateway.model_servers import answering, serving
 from tests.gateway.stage import MODEL, predict, register_server, split
+from tests.spans import attributes, collecting
 from turnout import telemetry, tracing
 from turnout.api import create_app
 from turnout.settings import Settings
@@ -30,15 +31,7 @@ PARENT = "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{PARENT}-01"
 
 
-@pytest.fixture
-def spans() -> Iterator[InMemorySpanExporter]:
-    exporter = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    TRACES.go_to(provider)
-    yield exporter
-    TRACES.go_to(None)
-    provider.shutdown()
+spans = collecting
 
 
 @pytest.fixture
@@ -53,10 +46,6 @@ async def traced(
         yield client
 
 
-def attributes(span: ReadableSpan) -> dict[str, object]:
-    return dict(span.attributes or {})
-
-
 async def test_a_request_continues_its_callers_trace_under_the_name_of_its_route(
     traced: AsyncClient, spans: InMemorySpanExporter
 ):
@@ -64,7 +53,8 @@ async def test_a_request_continues_its_callers_trace_under_the_name_of_its_route
     response = await traced.get(f"models/{MODEL}", headers=headers)
 
     assert response.status_code == 404
-    (span,) = spans.get_finished_spans()
+    *statements, span = spans.get_finished_spans()
+    assert [statement.parent for statement in statements] == [span.context] * len(statements)
     assert span.name == "GET /api/v1/models/{model}"
     assert span.kind is SpanKind.SERVER
     assert span.parent is not None
@@ -98,16 +88,20 @@ async def test_a_model_server_learns_of_the_trace_that_it_is_asked_in(
         await split(traced, {"version": "7.0.0", "weight": 100})
         spans.clear()
         await predict(traced)
-    call, request = spans.get_finished_spans()
+    call, attempt, request = spans.get_finished_spans()
 
     assert request.name == "POST /api/v1/models/{model}/predict"
+    assert attempt.name == "predict http"
+    assert attempt.parent == request.context
+    assert attributes(attempt).get("error.type") == ("failed" if failed else None)
     assert call.kind is SpanKind.CLIENT
-    assert call.parent == request.context
+    assert call.parent == attempt.context
     (header,) = told
     _, trace, parent, _ = header.split("-")
     assert trace == format_trace_id(request.context.trace_id)
     assert parent == format_span_id(call.context.span_id)
-    assert {span.status.status_code is StatusCode.ERROR for span in (call, request)} == {failed}
+    told_so = {span.status.status_code is StatusCode.ERROR for span in (call, attempt, request)}
+    assert told_so == {failed}
     assert attributes(call)["http.response.status_code"] == status
     assert attributes(call)["url.full"] == f"{url}/score"
     assert attributes(call)["turnout.version"] == "7.0.0"
@@ -128,6 +122,41 @@ async def test_a_job_is_spanned_and_its_logs_name_the_trace(spans: InMemorySpanE
     assert span.status.status_code is StatusCode.ERROR
     assert span.status.description == "ValueError: a defect"
     assert attributes(span) == {"turnout.job": "stumbles", "error.type": "ValueError"}
+
+
+async def test_statements_are_spanned_without_their_values(
+    spans: InMemorySpanExporter, session: AsyncSession
+):
+    await session.execute(text("SELECT 'by nobody'"))
+    with TRACES.job("fold"):
+        await session.scalar(text("SELECT CAST(:secret AS text)"), {"secret": "Ada"})
+        with pytest.raises(DBAPIError):
+            await session.scalar(text("SELECT CAST(:secret AS integer)"), {"secret": "Ada"})
+    selected, failed, job = spans.get_finished_spans()
+
+    assert (selected.name, selected.kind, selected.parent) == (
+        "SELECT",
+        SpanKind.CLIENT,
+        job.context,
+    )
+    assert attributes(selected) | {
+        "db.system.name": "postgresql",
+        "db.operation.name": "SELECT",
+        "db.query.text": "SELECT CAST($1 AS text)",
+    } == attributes(selected)
+    assert failed.status.status_code is StatusCode.ERROR
+    assert "Ada" not in f"{selected.to_json()} {failed.to_json()}"
+
+
+async def test_once_traces_go_nowhere_statements_are_left_alone(
+    spans: InMemorySpanExporter, session: AsyncSession
+):
+    tracer = TRACES.tracer
+    TRACES.go_to(None)
+    with tracer.start_as_current_span("of somebody else"):
+        await session.execute(text("SELECT 1"))
+
+    assert [span.name for span in spans.get_finished_spans()] == ["of somebody else"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ was checked is what is called, whatever a name resolved to a moment ago, and how
 import asyncio
 import errno
 import socket
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Self
@@ -18,6 +18,7 @@ import aiohttp
 from turnout.addresses import Reach, check_url, forbidden, literal
 from turnout.errors import Unavailable
 from turnout.settings import Settings
+from turnout.tracing import TRACES, answered, host_attributes
 
 CONNECTIONS: Final = 100
 PER_HOST: Final = 16
@@ -130,26 +131,18 @@ class Calls:
         An answer of more than `limit` bytes is refused. Nothing is sent a second time.
         """
         self.check(url)
-        try:
-            async with asyncio.timeout(deadline.total_seconds()):
-                return await self._send(method, url, body, dict(headers or {}), limit)
-        except TimeoutError:
-            raise TooSlow(
-                f"{_host(url)} did not answer within {deadline.total_seconds():g} s"
-            ) from None
-        except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, ForbiddenSocket):
-                raise AddressForbidden(f"{_host(url)} {error.strerror}") from None
-            raise Unreachable(f"{_host(url)} cannot be reached: {error.os_error}") from None
-        except (aiohttp.ClientError, UnicodeError) as error:  # of a host whose name cannot be one
-            said = str(error) or "it closed the connection"
-            raise Unreachable(f"{_host(url)} cannot be talked to: {said}") from None
+        with TRACES.call(method, host_attributes(url)) as span:
+            sending = self._send(method, url, body, dict(headers or {}), limit)
+            answer = await _within(deadline, sending, _host(url))
+            answered(span, answer.status)
+            return answer
 
     async def _send(
         self, method: str, url: str, body: bytes, headers: dict[str, str], limit: int
     ) -> Answer:
         # The answer is not unpacked, so that its limit is one of memory, too.
         headers["Accept-Encoding"] = "identity"
+        TRACES.tell(headers)
         async with self._opened().request(
             method, url, data=body or None, headers=headers, allow_redirects=False
         ) as response:
@@ -179,6 +172,21 @@ class Calls:
                 headers={"User-Agent": "turnout"},
             )
         return self._session
+
+
+async def _within(deadline: timedelta, sending: Coroutine[Any, Any, Answer], host: str) -> Answer:
+    try:
+        async with asyncio.timeout(deadline.total_seconds()):
+            return await sending
+    except TimeoutError:
+        raise TooSlow(f"{host} did not answer within {deadline.total_seconds():g} s") from None
+    except aiohttp.ClientConnectorError as error:
+        if isinstance(error.os_error, ForbiddenSocket):
+            raise AddressForbidden(f"{host} {error.strerror}") from None
+        raise Unreachable(f"{host} cannot be reached: {error.os_error}") from None
+    except (aiohttp.ClientError, UnicodeError) as error:  # of a host whose name cannot be one
+        said = str(error) or "it closed the connection"
+        raise Unreachable(f"{host} cannot be talked to: {said}") from None
 
 
 def _host(url: str) -> str:

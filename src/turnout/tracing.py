@@ -7,15 +7,17 @@ SDK nor its exporter is imported.
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.metadata import version
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from opentelemetry import propagate, trace
+from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
+from turnout.statements import Statements
 from turnout.telemetry import first_line, log
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ class Traces:
     tracer: trace.Tracer
 
     def __init__(self) -> None:
+        self.statements = Statements()
         self.go_to(None)
 
     def go_to(self, provider: trace.TracerProvider | None) -> None:
@@ -42,9 +45,22 @@ class Traces:
         self.provider = provider
         source = provider or trace.NoOpTracerProvider()
         self.tracer = source.get_tracer("turnout", version("turnout"))
+        self.statements.span_by(self.tracer if provider else None)
 
     def job(self, name: str) -> AbstractContextManager[Span]:
         return self.tracer.start_as_current_span(f"job {name}", attributes={"turnout.job": name})
+
+    def inner(self, name: str, said: Mapping[str, str | int]) -> AbstractContextManager[Span]:
+        """A part of what is done now."""
+        if self.provider is None:
+            return NOTHING
+        return self.tracer.start_as_current_span(name, attributes=said)
+
+    def apart(self, name: str, said: Mapping[str, str | int]) -> AbstractContextManager[Span]:
+        """A trace of its own: what has begun it is over before it ends."""
+        if self.provider is None:
+            return NOTHING
+        return self.tracer.start_as_current_span(name, context=Context(), attributes=said)
 
     @contextmanager
     def call(self, method: str, server: Mapping[str, str | int]) -> Iterator[Span]:
@@ -70,6 +86,7 @@ class Traces:
             propagate.inject(headers)
 
 
+NOTHING: Final = nullcontext(trace.INVALID_SPAN)
 TRACES: Final = Traces()
 
 
@@ -78,21 +95,31 @@ def fail(span: Span, error: Exception) -> None:
     span.set_status(StatusCode.ERROR, first_line(error))
 
 
+def fail_by(span: Span, kind: str) -> None:
+    """For what may not be told in words: those of a model may hold what it was given."""
+    span.set_attribute("error.type", kind)
+    span.set_status(StatusCode.ERROR)
+
+
 def answered(span: Span, status: int) -> None:
     """Say what a server answered: to its caller, a refusal is an error as well."""
     span.set_attribute("http.response.status_code", status)
     if status >= 400:
-        span.set_attribute("error.type", str(status))
-        span.set_status(StatusCode.ERROR)
+        fail_by(span, str(status))
 
 
 def server_attributes(url: str) -> dict[str, str | int]:
-    """Say which server is called; what a query or credentials may hold is left out."""
+    """Say which server is called, and where; what a query or credentials may hold is left out."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
     shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
-    return {"server.address": host, "server.port": port, "url.full": shown.geturl()}
+    return {**host_attributes(url), "url.full": shown.geturl()}
+
+
+def host_attributes(url: str) -> dict[str, str | int]:
+    """Say which server is called, and no more: the path of a webhook may be a secret."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return {"server.address": parts.hostname or "", "server.port": port}
 
 
 class Words(logging.Handler):

@@ -18,6 +18,7 @@ from turnout.delivery.outbox import hand_out
 from turnout.delivery.queries import oldest_waiting
 from turnout.outgoing import CallFailed, Calls
 from turnout.quantities import Clock
+from turnout.tracing import TRACES
 
 AT_ONCE: Final = 64
 DEADLINE: Final = timedelta(seconds=15)
@@ -83,9 +84,10 @@ class Courier:
 
     async def _carry(self, claim: Claim) -> None:
         try:
-            attempt, decided = await self._outcome(claim)
-            async with transaction(self._sessions) as session:
-                await settle(session, claim, attempt, decided, clock=self._clock)
+            with TRACES.apart(f"deliver {claim.event.type}", _traced(claim)):
+                attempt, decided = await self._outcome(claim)
+                async with transaction(self._sessions) as session:
+                    await settle(session, claim, attempt, decided, clock=self._clock)
             outcome = "retried" if decided.state is State.PENDING else decided.state.value
             telemetry.DELIVERIES.labels(outcome).inc()
             await self._start_due()  # what waited for this one goes out at once
@@ -148,6 +150,14 @@ class Courier:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": " ".join(signatures),
         }
+
+
+def _traced(claim: Claim) -> dict[str, str | int]:
+    return {
+        "turnout.webhook": str(claim.webhook_id),
+        "turnout.delivery": str(claim.delivery_id),
+        "turnout.attempt": claim.number,
+    }
 
 
 def _beginning(body: bytes) -> str:

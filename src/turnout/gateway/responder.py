@@ -28,6 +28,7 @@ from turnout.quantities import Clock, JsonValue
 from turnout.registry.domain.runtime import ExternalRuntime
 from turnout.registry.domain.version import VersionRef
 from turnout.telemetry import first_line, log
+from turnout.tracing import TRACES, fail_by
 from turnout.traffic.domain.assignment import fallback
 from turnout.traffic.domain.overrides import Attribute
 from turnout.traffic.domain.split import Assignment, Reason
@@ -124,22 +125,29 @@ class Responder:
         self, version: VersionRef, variant: str, split_id: int | None, inputs: JsonValue
     ) -> Attempt:
         start = time.perf_counter()
-        result: Answer | RuntimeFailure | InputMismatch
-        try:
-            runtime = self.pool.ready(version.id) or await self.pool.runtime(version)
-            result = await runtime.predict(inputs)
-        except (RuntimeFailure, InputMismatch) as trouble:
-            result = trouble
-        except Refusal:
-            raise
-        except Exception as error:  # noqa: BLE001  (a defect in one runtime must not stop answers)
-            log.error("runtime failed unexpectedly", version=version.version, exc_info=error)
-            result = RuntimeFailure(Failure.FAILED, first_line(error))
+        with TRACES.inner(f"predict {version.runtime.kind}", _traced(version, variant)) as span:
+            result = await self._result(version, inputs)
+            if not isinstance(result, Answer):
+                fail_by(span, result.kind if isinstance(result, RuntimeFailure) else "input")
         if isinstance(result, RuntimeFailure):
             FAILURES.labels(version.model, version.version, result.kind).inc()
         taken = (time.perf_counter() - start) * 1000
         metrics.answered(version.model, version.version, variant, _RESULTS[type(result)], taken)
         return Attempt(version, split_id, result, taken)
+
+    async def _result(
+        self, version: VersionRef, inputs: JsonValue
+    ) -> Answer | RuntimeFailure | InputMismatch:
+        try:
+            runtime = self.pool.ready(version.id) or await self.pool.runtime(version)
+            return await runtime.predict(inputs)
+        except (RuntimeFailure, InputMismatch) as trouble:
+            return trouble
+        except Refusal:
+            raise
+        except Exception as error:  # noqa: BLE001  (a defect in one runtime must not stop answers)
+            log.error("runtime failed unexpectedly", version=version.version, exc_info=error)
+            return RuntimeFailure(Failure.FAILED, first_line(error))
 
     def _record(
         self, attempts: Sequence[Attempt], prediction_id: str, request: PredictRequest, at: datetime
@@ -197,6 +205,14 @@ class Responder:
                 else self.inputs.take(attempt.version.id, request.inputs, answer, at),
             ),
         )
+
+
+def _traced(version: VersionRef, variant: str) -> dict[str, str | int]:
+    return {
+        "turnout.model": version.model,
+        "turnout.version": version.version,
+        "turnout.variant": variant,
+    }
 
 
 def _stand_in(live: LiveRoute, failed: Assignment) -> Assignment | None:

@@ -126,7 +126,9 @@ class ChatModel:
             body["temperature"] = config.temperature
         if config.max_tokens is not None:
             body["max_tokens"] = config.max_tokens
-        reply = await self._endpoint.ask(msgspec.json.encode(body), deadline=within)
+        reply = await self._endpoint.ask(
+            msgspec.json.encode(body), deadline=within, traced={"gen_ai.request.model": model}
+        )
         if reply.status != 200:
             self._rest(model, reply)
             raise self._refusal(reply)

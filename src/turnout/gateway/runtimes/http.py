@@ -96,7 +96,9 @@ class Endpoint:
         self._token_env = token_env
         self._in_flight = 0
 
-    async def ask(self, body: bytes, *, deadline: timedelta) -> Reply:
+    async def ask(
+        self, body: bytes, *, deadline: timedelta, traced: Mapping[str, str] | None = None
+    ) -> Reply:
         """Post JSON and read what comes, whatever its status; raises RuntimeFailure."""
         if self._in_flight >= IN_FLIGHT:
             raise RuntimeFailure(
@@ -104,7 +106,7 @@ class Endpoint:
             )
         self._in_flight += 1
         try:
-            with TRACES.call("POST", self._traced) as span:
+            with TRACES.call("POST", {**self._traced, **(traced or {})}) as span:
                 reply = await self._answer(body, deadline)
                 answered(span, reply.status)
                 return reply
