@@ -1,13 +1,16 @@
 """The dashboard and the alerting rules speak of metrics that there are, with labels they have."""
 
+import asyncio
 import json
 import re
+import time
 from pathlib import Path
 
 import prometheus_client
 import pytest
 import yaml  # type: ignore[import-untyped]
 from httpx2 import AsyncClient
+from starlette.types import Message, Receive, Scope, Send
 
 import turnout.api  # noqa: F401  (makes the metrics of all slices)
 from tests.gateway.model_servers import answering, serving
@@ -19,6 +22,7 @@ from turnout.db import transaction
 from turnout.gateway import metrics
 from turnout.gateway.snapshot import Snapshot
 from turnout.settings import Settings
+from turnout.telemetry import REQUESTS, RequestTelemetry
 from turnout.worker import Worker, _guarded
 
 FILES = Path(__file__).parent.parent / "docs" / "prometheus"
@@ -113,6 +117,29 @@ async def test_each_version_that_answers_is_counted_while_it_is_routed_to(
     assert value("turnout_split_weight_ratio", **one) == 0.3
     await split(live_client, {"version": "2.0.0", "weight": 100})
     assert value("turnout_split_weight_ratio", **one) is None
+
+
+async def test_a_stream_has_answered_when_it_begins() -> None:
+    route = {"http_route": "unmatched"}
+    labels = ("GET", "unmatched", 200)
+    headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+    held = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        held.append(value("turnout_requests_held", **route))
+        await asyncio.sleep(0.2)
+
+    async def drop(message: Message) -> None:
+        pass
+
+    before, begun = REQUESTS.labels(*labels)._sum.get(), time.perf_counter()
+    scope = {"type": "http", "method": "GET", "headers": []}
+    await RequestTelemetry(app)(scope, None, drop)  # type: ignore[arg-type]
+    taken, noted = time.perf_counter() - begun, REQUESTS.labels(*labels)._sum.get() - before
+
+    assert taken - noted > 0.19
+    assert (held, value("turnout_requests_held", **route)) == ([1], 0)
 
 
 def test_series_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

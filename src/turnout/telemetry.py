@@ -5,6 +5,8 @@ import re
 import sys
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from typing import Final
 
@@ -20,6 +22,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("turnout")
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 _scope: ContextVar[Scope | None] = ContextVar("scope", default=None)
 
+EVENT_STREAM: Final = "text/event-stream"
 VERSION: Final = re.compile("(?!ff)[0-9a-f]{2}")
 TRACEPARENT: Final = re.compile("(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -29,8 +32,13 @@ REQUESTS: Final = Histogram(
     ["http_request_method", "http_route", "http_response_status_code"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+HELD: Final = Gauge(
+    "turnout_requests_held",
+    "Requests that are kept open until there is news: streams of events, waits for a route",
+    ["http_route"],
+)
 WAITED: Final = "turnout.waited"
-"""Where a route says in the scope for how many seconds it waited because it was asked to."""
+"""Where the scope says for how many seconds a request was held."""
 
 RECORDINGS_SHED: Final = Counter(
     "turnout_recordings_shed_total",
@@ -139,6 +147,22 @@ def trace_of(traceparent: str) -> str | None:
     return None if more and (version == "00" or more[0] != "-") else found[1]
 
 
+@contextmanager
+def held(scope: Scope) -> Iterator[None]:
+    """Around what a request waits for because it was asked to: no part of how long it took."""
+    begun, gauge = time.perf_counter(), HELD.labels(_route(scope))
+    gauge.inc()
+    try:
+        yield
+    finally:
+        gauge.dec()
+        scope[WAITED] = scope.get(WAITED, 0.0) + time.perf_counter() - begun
+
+
+def _route(scope: Scope) -> str:
+    return getattr(scope.get("route"), "path", "unmatched")
+
+
 class RequestTelemetry:
     """Pure ASGI: a BaseHTTPMiddleware here would cost over half the throughput."""
 
@@ -155,19 +179,24 @@ class RequestTelemetry:
         token, before = request_id.set(identity), _scope.set(scope)
         status = 500
         start = time.perf_counter()
+        streaming = ExitStack()
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["x-request-id"] = identity
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = identity
+                # A stream of events has answered by now; the rest is for as long as both like.
+                if headers.get("content-type", "").startswith(EVENT_STREAM):
+                    streaming.enter_context(held(scope))
             await send(message)
 
         try:
             await self.app(scope, receive, answer)
         finally:
+            streaming.close()
             request_id.reset(token)
             _scope.reset(before)
-            route = getattr(scope.get("route"), "path", "unmatched")
             taken = time.perf_counter() - start - scope.get(WAITED, 0.0)
-            REQUESTS.labels(scope["method"], route, status).observe(taken)
+            REQUESTS.labels(scope["method"], _route(scope), status).observe(taken)

@@ -1,6 +1,5 @@
 """What a caller needs to assign units by itself, from the memory of this replica."""
 
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Final
@@ -15,7 +14,7 @@ from turnout.gateway.lookups import NoRoute
 from turnout.gateway.snapshot import LiveRoute
 from turnout.problems import problems
 from turnout.registry.domain.version import ModelNotFound
-from turnout.telemetry import WAITED
+from turnout.telemetry import held
 from turnout.traffic.domain.overrides import Pin, Rule
 from turnout.traffic.domain.split import Owner, OwnerKind, Spread
 
@@ -84,9 +83,8 @@ async def show_route(
     live = await gateway.route(model)
     tag, experiment = await _named(gateway, live)
     if wait and http.unchanged(tag, if_none_match):
-        begun = time.perf_counter()
-        await gateway.keeper.another(live, within=timedelta(seconds=wait))
-        request.scope[WAITED] = time.perf_counter() - begun
+        with held(request.scope):
+            await gateway.keeper.another(live, within=timedelta(seconds=wait))
         # The key may have been revoked meanwhile.
         await (await http.resources(request)).gate.admit(request.scope["headers"], again=True)
         live = await gateway.route(model)
