@@ -1,4 +1,8 @@
-"""How the service's processes run: in what order things start, and in what order they stop."""
+"""How the service's processes run: in what order things start, and in what order they stop.
+
+API and worker take seconds to import: that is left to the processes that run them, and only when
+nothing stands in their way any more.
+"""
 
 import asyncio
 import contextlib
@@ -9,13 +13,12 @@ import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import prometheus_client
 import typer
 import uvicorn
 import uvloop
-from fastapi import FastAPI
 from pydantic import ValidationError
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -23,14 +26,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from turnout import db, embedded, migrations, telemetry, tracing
 from turnout.access import key_queries
 from turnout.addresses import is_loopback
-from turnout.api import create_app
 from turnout.backup.domain import BackupFailed
 from turnout.cli.protocol import BoundedProtocol
 from turnout.cli.remote import fail
 from turnout.db import lost_connection
 from turnout.settings import Settings
-from turnout.shared_clock import SharedClock
-from turnout.worker import Worker
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 class Server(uvicorn.Server):
@@ -185,6 +188,8 @@ async def _migrate(settings: Settings) -> None:
 
 def openapi() -> str:
     """The document as a service with keys shows it, with the doors that the environment opens."""
+    from turnout.api import create_app  # noqa: PLC0415
+
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
     engine = db.create_engine("postgresql://nobody@127.0.0.1/nothing")
     app = create_app(settings, engine, exposed=True)
@@ -206,14 +211,20 @@ async def _serve(settings: Settings, listener: socket.socket | None, *, worker: 
             raise CannotStart(NOT_MIGRATED)
         if listener is not None and _exposed(settings, listener) and not settings.oidc_issuer:
             await _check_authentication(engine, listener)
+        from turnout.shared_clock import SharedClock  # noqa: PLC0415
+
         clock = SharedClock(engine)
         await clock.start()
         stack.push_async_callback(clock.stop)
         async with asyncio.TaskGroup() as tasks:
             if worker:
+                from turnout.worker import Worker  # noqa: PLC0415
+
                 beating = Worker(settings=settings, sessions=db.sessions(engine), clock=clock)
                 tasks.create_task(beating.run(stop))
             if listener is not None:
+                from turnout.api import create_app  # noqa: PLC0415
+
                 exposed = _exposed(settings, listener)
                 app = create_app(settings, engine, clock=clock, exposed=exposed)
                 tasks.create_task(_listen_until(stop, app, listener))
@@ -243,7 +254,7 @@ async def _check_authentication(engine: AsyncEngine, listener: socket.socket) ->
         )
 
 
-async def _listen_until(stop: asyncio.Event, app: FastAPI, listener: socket.socket) -> None:
+async def _listen_until(stop: asyncio.Event, app: "FastAPI", listener: socket.socket) -> None:
     server = Server(
         uvicorn.Config(
             app,
