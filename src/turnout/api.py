@@ -1,7 +1,7 @@
 """The HTTP application: it wires routers, resources and pages together, and does nothing else."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,10 +10,10 @@ from typing import Any, Final
 from uuid import UUID
 
 import prometheus_client
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import FastAPI, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import iter_route_contexts
 from fastapi.staticfiles import StaticFiles
 from fastapi.telemetry import TelemetryConfig
 from pydantic import TypeAdapter
@@ -110,22 +110,7 @@ ROUTERS: Final = (
 )
 
 
-def operation_id(route: APIRoute) -> str:
-    return route.name
-
-
-def together(routers: Iterable[APIRouter], *, prefix: str = "") -> APIRouter:
-    operations = APIRouter(generate_unique_id_function=operation_id)
-    for router in routers:
-        operations.include_router(router, prefix=prefix)
-    return operations
-
-
-# Their validators take a third of a second to build, when they are asked for first: the
-# applications of one process share them.
-OPERATIONS: Final = together(ROUTERS, prefix="/api/v1")
 TO_THE_GATEWAY: Final = frozenset({Door.OFREP, Door.OIP})
-DOOR_OPERATIONS: Final = {door: together(routers) for door, routers in DOORS.items()}
 
 # The operations read their paths so, too: what one of the two could read and the other could not
 # would be let through. `int`, for one, does not take 1.0.
@@ -224,7 +209,7 @@ def create_app(
         redoc_url=None,
         separate_input_output_schemas=False,  # ours are the same, and need one name
         telemetry=_traced(),
-        generate_unique_id_function=operation_id,
+        generate_unique_id_function=http.operation_id,
         openapi_tags=[{"name": tag} for tag in (*TAGS, *_tags_of_doors(settings))],
         middleware=[Middleware(RequestTelemetry), Middleware(BodyLimit, limit)],
     )
@@ -282,14 +267,20 @@ def _refuse_unguarded(app: FastAPI) -> None:
 
 
 def _add_routers(app: FastAPI, settings: Settings) -> None:
-    """The gateway's first, then the doors to it, which are asked as often."""
-    gateway, *others = OPERATIONS.routes
-    opened = [
-        (door in TO_THE_GATEWAY, DOOR_OPERATIONS[door].routes) for door in settings.open_doors
+    """The gateway's first, then the doors to it, which are asked as often. The applications of one
+    process share the routes."""
+    first, *others = ROUTERS
+    near = [
+        router for door in settings.open_doors if door in TO_THE_GATEWAY for router in DOORS[door]
     ]
-    near = [route for is_near, routes in opened if is_near for route in routes]
-    far = [route for is_near, routes in opened if not is_near for route in routes]
-    app.router.routes.extend([gateway, *near, *others, *far])
+    far = [
+        router
+        for door in settings.open_doors
+        if door not in TO_THE_GATEWAY
+        for router in DOORS[door]
+    ]
+    for router in (first, *near, *others, *far):
+        app.router.routes.extend(router.routes)
 
 
 def _add_operations(app: FastAPI, engine: AsyncEngine, gateway: Gateway) -> None:
@@ -316,7 +307,7 @@ def _add_operations(app: FastAPI, engine: AsyncEngine, gateway: Gateway) -> None
             recordings_shed=gateway.recorder.shed,
         )
 
-    guarded = http.router("operation")
+    guarded = http.router("operation", prefix="")
 
     @guarded.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
     @needs(Role.VIEWER, scoping=Scoping.OWN)
@@ -327,7 +318,7 @@ def _add_operations(app: FastAPI, engine: AsyncEngine, gateway: Gateway) -> None
             prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST
         )
 
-    app.include_router(guarded)
+    app.router.routes.extend(guarded.routes)
 
 
 async def _database_state(engine: AsyncEngine) -> tuple[bool, bool]:

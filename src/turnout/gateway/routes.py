@@ -7,8 +7,9 @@ cost more than all the rest. OpenAPI is told what they take and answer.
 from typing import Any, Final
 
 import msgspec
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
+from turnout import http
 from turnout.callers import Role, needs
 from turnout.errors import Conflict, NotFound, Refusal, Unavailable
 from turnout.gateway.app import Gateway
@@ -108,7 +109,7 @@ class DirectRoute(GuardedRoute):
         return handle
 
 
-router = APIRouter(prefix="/models/{model}", tags=["predictions"], route_class=DirectRoute)
+router = http.router("predictions", prefix=f"{http.API}/models/{{model}}", route_class=DirectRoute)
 encode: Final = msgspec.json.Encoder().encode
 
 

@@ -34,7 +34,7 @@ from turnout.problems import problems
 from turnout.registry.domain.version import VersionNotFound
 from turnout.traffic.domain.split import SplitOwned
 
-router = http.router(TAG)
+router = http.router(TAG, prefix="")
 
 Identified = Annotated[str, Path(description="The `test_id`", examples=["two-against-one"])]
 AS_IT_IS = ConclusionBody()

@@ -55,7 +55,7 @@ from turnout.rollouts.commands.restore import NoProvenVersion, concerned, restor
 from turnout.rollouts.domain.orders import Restoration
 from turnout.stats.quantile_sketch import QuantileSketch
 
-router = http.router(TAG)
+router = http.router(TAG, prefix="")
 
 HOUR: Final = timedelta(hours=1)
 MINUTE: Final = timedelta(minutes=1)

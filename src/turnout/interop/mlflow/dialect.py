@@ -21,6 +21,8 @@ from turnout.problems import PROBLEM_TYPE, Dialect
 from turnout.registry.domain.alias import AliasNotFound
 from turnout.registry.domain.version import ModelExists, ModelNotFound, VersionExists
 
+TAG: Final = "MLflow"
+PREFIX: Final = "/api/2.0/mlflow"
 KINDS: Final[Mapping[type[Refusal], tuple[int, str]]] = {
     AliasNotFound: (400, "INVALID_PARAMETER_VALUE"),
     ModelExists: (400, "RESOURCE_ALREADY_EXISTS"),

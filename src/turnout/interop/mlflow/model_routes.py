@@ -1,11 +1,12 @@
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
+from turnout import http
 from turnout.callers import Role, Scoping, needs
 from turnout.http import Actor, Calling, Now, Session
-from turnout.interop.mlflow.dialect import REFUSALS, MlflowRoute, NameStays
+from turnout.interop.mlflow.dialect import PREFIX, REFUSALS, TAG, MlflowRoute, NameStays
 from turnout.interop.mlflow.domain.filters import OF_MODELS, conditions, model_order
 from turnout.interop.mlflow.domain.tags import tagged, untagged
 from turnout.interop.mlflow.lookups import (
@@ -38,7 +39,7 @@ from turnout.registry.domain.alias import Aim, AliasNotFound
 from turnout.registry.domain.version import ModelDetails, ModelRef
 from turnout.registry.domain.version import NewModel as Registration
 
-router = APIRouter(route_class=MlflowRoute, responses=REFUSALS)
+router = http.router(TAG, prefix=PREFIX, route_class=MlflowRoute, responses=REFUSALS)
 
 NOTE = "through MLflow's API"
 Name = Annotated[str, Query(examples=["fraud-detection"])]

@@ -1,20 +1,21 @@
 """MLflow's model registry, as its own client speaks to it."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
+from turnout import http
 from turnout.callers import Role, Scoping, needs
-from turnout.interop.mlflow.dialect import EndpointNotFound, MlflowRoute
+from turnout.interop.mlflow.dialect import PREFIX, TAG, EndpointNotFound, MlflowRoute
 from turnout.interop.mlflow.model_routes import router as models
 from turnout.interop.mlflow.stage_routes import router as stages
 from turnout.interop.mlflow.version_routes import router as versions
 
-router = APIRouter(tags=["MLflow"], route_class=MlflowRoute)
+router = http.router(TAG, prefix=PREFIX, route_class=MlflowRoute)
 for part in (models, versions, stages):
-    router.include_router(part, prefix="/api/2.0/mlflow")
+    router.routes.extend(part.routes)
 
 
 @router.api_route(
-    "/api/2.0/mlflow/{path:path}",
+    "/{path:path}",
     methods=["GET", "POST", "PATCH", "DELETE"],
     include_in_schema=False,
 )

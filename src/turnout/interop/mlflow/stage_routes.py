@@ -1,7 +1,7 @@
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from pydantic_core import to_jsonable_python
 
 from turnout import http
@@ -12,7 +12,7 @@ from turnout.gates.dependencies import Gates
 from turnout.gates.domain.outcome import GatesNotPassed, Outcome
 from turnout.gates.moves import Request as Move
 from turnout.http import Calling, Resources, Session, Work
-from turnout.interop.mlflow.dialect import REFUSALS, MlflowRoute, NothingToArchive
+from turnout.interop.mlflow.dialect import PREFIX, REFUSALS, TAG, MlflowRoute, NothingToArchive
 from turnout.interop.mlflow.domain.stages import SHOWN, Stage, read_stage, steps
 from turnout.interop.mlflow.lookups import model_of, version_id_of
 from turnout.interop.mlflow.model_routes import NOTE, Name
@@ -31,7 +31,7 @@ from turnout.registry.domain.lifecycle import Lifecycle
 from turnout.registry.domain.semver import SemVer
 from turnout.registry.domain.version import VersionRef
 
-router = APIRouter(route_class=MlflowRoute, responses=REFUSALS)
+router = http.router(TAG, prefix=PREFIX, route_class=MlflowRoute, responses=REFUSALS)
 
 Shared = Annotated[Resources, Depends(http.resources)]
 

@@ -1,11 +1,12 @@
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
+from turnout import http
 from turnout.callers import Role, Scoping, needs
 from turnout.http import Actor, Calling, Now, Session
-from turnout.interop.mlflow.dialect import REFUSALS, MlflowRoute, NoLocation
+from turnout.interop.mlflow.dialect import PREFIX, REFUSALS, TAG, MlflowRoute, NoLocation
 from turnout.interop.mlflow.domain.filters import OF_VERSIONS, conditions, version_order
 from turnout.interop.mlflow.domain.tags import semver_kept, tagged, untagged
 from turnout.interop.mlflow.lookups import (
@@ -32,7 +33,7 @@ from turnout.interop.mlflow.schemas import (
 )
 from turnout.registry import catalogue, commands
 
-router = APIRouter(route_class=MlflowRoute, responses=REFUSALS)
+router = http.router(TAG, prefix=PREFIX, route_class=MlflowRoute, responses=REFUSALS)
 
 Version = Annotated[str, Query(description="The version's number", examples=["1"])]
 

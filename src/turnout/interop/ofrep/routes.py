@@ -5,9 +5,10 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 from msgspec import Struct, field
 
+from turnout import http
 from turnout.callers import Caller, Role, Scoping, needs
 from turnout.gateway.app import Gateway
 from turnout.gateway.schemas import AssignRequest
@@ -86,11 +87,8 @@ FLAGS: Final = {
     "properties": {"flags": {"type": "array", "items": {"anyOf": [FLAG, FAILURE]}}},
 }
 
-router = APIRouter(
-    prefix="/ofrep/v1/evaluate",
-    tags=["OpenFeature"],
-    route_class=FlagRoute,
-    responses=REFUSALS,
+router = http.router(
+    "OpenFeature", prefix="/ofrep/v1/evaluate", route_class=FlagRoute, responses=REFUSALS
 )
 
 

@@ -7,9 +7,10 @@ from importlib.metadata import version as release
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 from msgspec import Meta, Struct, field
 
+from turnout import http
 from turnout.callers import Role, Scoping, needs
 from turnout.errors import Unprocessable
 from turnout.gateway.app import Gateway
@@ -99,11 +100,8 @@ SENT: Final = {
 }
 OBJECT: Final = {"type": "object", "additionalProperties": True}
 
-router = APIRouter(
-    prefix="/v2",
-    tags=["Open Inference Protocol"],
-    route_class=InferenceRoute,
-    responses=REFUSALS,
+router = http.router(
+    "Open Inference Protocol", prefix="/v2", route_class=InferenceRoute, responses=REFUSALS
 )
 
 

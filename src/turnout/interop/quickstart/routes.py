@@ -45,7 +45,7 @@ from turnout.registry.domain.semver import SemVer
 from turnout.registry.domain.version import ModelNotFound, VersionExists, VersionNotFound
 from turnout.traffic.domain.split import Reason, SplitOwned
 
-router = http.router("quick start")
+router = http.router("quick start", prefix="")
 
 
 async def quick_start(caller: Calling) -> Caller:
