@@ -6,6 +6,10 @@ PEERS := .venv-bench/.installed
 GENERATOR := .venv-generator/.installed
 TRITON := .venv-triton/.installed
 
+# Where the environment forbids it, Python compiles everything anew in each of the many processes
+# that tests start: two seconds for each.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test check bench openapi generator triton lock format clean
 
