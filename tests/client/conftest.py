@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.conftest import administer, on
+from tests.conftest import clone
 from tests.events.test_stream import serving
 from turnout import db
 from turnout.api import create_app
@@ -22,12 +22,10 @@ NUMBERS = itertools.count(1)
 @pytest.fixture(scope="module")
 async def engine(server: str, template: str) -> AsyncIterator[AsyncEngine]:
     """One database for all tests here: each has a model of its own."""
-    name = f"turnout_client_{os.getpid()}"
-    await administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
-    engine = db.create_engine(on(server, name), pool_size=4)
-    yield engine
-    await engine.dispose()
-    await administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+    async with clone(server, template, f"turnout_client_{os.getpid()}") as address:
+        engine = db.create_engine(address, pool_size=4)
+        yield engine
+        await engine.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from tests.conftest import administer, on
+from tests.conftest import clone
 from tests.processes import free_port, start, status, stop, wait_until
 from turnout.client import Event, Turnout
 
@@ -53,10 +53,8 @@ class Service:
 
 @pytest.fixture(scope="module")
 async def database(server: str, template: str) -> AsyncIterator[str]:
-    name = f"turnout_processes_{os.getpid()}"
-    await administer(server, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield on(server, name)
-    await administer(server, f"DROP DATABASE {name} WITH (FORCE)")
+    async with clone(server, template, f"turnout_processes_{os.getpid()}") as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
