@@ -175,6 +175,25 @@ def test_a_rollout_is_started_by_a_plan(service: Service, tmp_path: Path):
     assert run(service, "rollout", "started", "abort")[0] == 0
 
 
+def test_what_people_write_is_no_markup(service: Service):
+    under_way(service, "annotated")
+    reason = "[ops] see [/dashboards/7]"
+    assert reason in run(service, "rollout", "annotated", "pause", "--reason", reason)[1]
+    status, shown = run(service, "rollout", "annotated", "show")
+    assert (status, reason in shown) == (0, True)
+    status, said = run(service, "rollout", "[/absent]", "show")
+    assert (status, "[/absent]" in said) == (1, True)
+    assert run(service, "rollout", "annotated", "abort")[0] == 0
+
+
+@pytest.mark.parametrize("group", ["rollout", "experiment"])
+def test_a_verb_before_the_name_is_put_right(group: str):
+    result = CliRunner().invoke(app, [group, "show", "fraud"], env={"COLUMNS": "200"})
+
+    assert result.exit_code == 2
+    assert f"turnout {group} fraud show" in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

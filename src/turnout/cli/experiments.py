@@ -10,12 +10,13 @@ import typer
 from rich.live import Live
 
 from turnout.cli import render, render_experiment
-from turnout.cli.operate import WATCH_SECONDS, Limit, Reason
+from turnout.cli.operate import WATCH_SECONDS, Limit, NamedFirst, Reason
 from turnout.cli.remote import DEFAULT_URL, Url, call, connected, fail, pages
 
 experiment = typer.Typer(
     help="One experiment, by its id or its key: watch it, or act on it.",
     no_args_is_help=True,
+    cls=NamedFirst,
 )
 
 

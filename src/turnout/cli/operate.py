@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.live import Live
+from typer.core import TyperGroup
 
 from turnout.cli import render
 from turnout.cli.remote import DEFAULT_URL, Url, call, connected, fail, pages, rollout_id
@@ -20,9 +21,22 @@ ExpectedStage = Annotated[
 OverrideFreeze = Annotated[bool, typer.Option(help="Also in a freeze window; needs a reason.")]
 WATCH_SECONDS = 1.0
 
+
+
+class NamedFirst(TyperGroup):
+    """Commands about what is named before them: who turns that round is told so."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        verb = ctx.params["name"]
+        if verb in self.commands and args[0] not in self.commands:
+            ctx.fail(f"the name comes first: turnout {ctx.info_name} {args[0]} {verb}")
+        return super().resolve_command(ctx, args)
+
+
 rollout = typer.Typer(
     help="One rollout, by its id or by its model's name: start it, watch it, or act on it.",
     no_args_is_help=True,
+    cls=NamedFirst,
 )
 
 

@@ -23,14 +23,15 @@ def overview(url: Url = DEFAULT_URL) -> None:
 def _overview(found: Mapping[str, Any]) -> RenderableType:
     totals = found["totals"]
     counts = {
-        "models": totals["models"],
-        "open alerts": sum(totals["alerts"].values()),
-        "rollouts": sum(totals["rollouts"].values()),
-        "experiments": sum(totals["experiments"].values()),
-        "updates": sum(totals["updates"].values()),
+        "model": totals["models"],
+        "open alert": sum(totals["alerts"].values()),
+        "rollout": sum(totals["rollouts"].values()),
+        "experiment": sum(totals["experiments"].values()),
+        "update": sum(totals["updates"].values()),
     }
     heading = coloured(found["health"])
-    heading.append(f": {', '.join(f'{count} {what}' for what, count in counts.items())}", "default")
+    said = (f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items())
+    heading.append(f": {', '.join(said)}", "default")
     rows = table("", "model", "health", "serves", "of late", "under way")
     for model in found["models"]:
         serves = "\n".join(f"{one['version']} {one['weight']} %" for one in model["serving"])
@@ -49,11 +50,15 @@ def _figures(serving: Mapping[str, Any]) -> str:
 
 
 def _under_way(model: Mapping[str, Any]) -> str:
-    found = [f"rollout of {one['candidate']}: {one['phase']}" for one in model["rollouts"]]
+    found = [f"rollout of {one['candidate']}: {_words(one['phase'])}" for one in model["rollouts"]]
     if model["experiment"]:
         found.append(f"experiment {model['experiment']['key']}: {model['experiment']['status']}")
-    found += [f"update: {one['state']}" for one in model["updates"]]
-    return "\n".join(found).replace("_", " ")
+    found += [f"update: {_words(one['state'])}" for one in model["updates"]]
+    return "\n".join(found)
+
+
+def _words(word: str) -> str:
+    return word.replace("_", " ")
 
 
 def register(app: typer.Typer) -> None:

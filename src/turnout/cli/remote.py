@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx2
 import typer
 from rich.console import Console
+from rich.text import Text
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 RECENT: Final = 50
@@ -34,7 +35,8 @@ def connected(url: str) -> Iterator[httpx2.Client]:
     except httpx2.InvalidURL as error:
         raise fail(f"{url!r} is not an address: {error}") from None
     except httpx2.TransportError as error:
-        raise fail(f"no answer from {url}: {error}. Is `turnout serve` running there?") from None
+        reason = str(error).rstrip(".")
+        raise fail(f"no answer from {url}: {reason}. Is `turnout serve` running there?") from None
 
 
 def _authorization() -> dict[str, str]:
@@ -47,7 +49,7 @@ def _authorization() -> dict[str, str]:
 
 
 def fail(sentence: str) -> typer.Exit:
-    problems.print(f"[bold red]turnout:[/] {sentence}")
+    problems.print(Text.assemble(("turnout:", "bold red"), f" {sentence}"))
     return typer.Exit(1)
 
 
@@ -58,7 +60,7 @@ def call(client: httpx2.Client, method: str, path: str, **arguments: Any) -> Any
         return response.json() if response.content else None
     if response.headers.get("content-type", "").startswith("application/problem+json"):
         problem: Mapping[str, Any] = response.json()
-        raise fail(f"{problem['detail']} [dim]({problem['status']})[/]")
+        raise fail(f"{problem['detail']} ({problem['status']})")
     raise fail(f"{method} {response.url} answered {response.status_code}: {response.text[:500]}")
 
 

@@ -8,7 +8,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-out = Console()
+out = Console(markup=False, emoji=False)
+"""Reasons and names are anybody's text: "[ops]" in one of them is no mark-up."""
 
 Json = Mapping[str, Any]
 
@@ -62,10 +63,10 @@ def coloured(word: str) -> Text:
 
 
 def when(moment: str | None) -> str:
-    """Show a time in the reader's own zone."""
+    """Show a time in the reader's own zone, and which that is: sentences speak of UTC."""
     if moment is None:
         return ""
-    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
 def table(title: str, *columns: str) -> Table:
