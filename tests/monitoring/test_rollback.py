@@ -3,16 +3,22 @@
 import asyncio
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.monitoring.conftest import MINUTE, MODEL, SECOND, Watchman
 from turnout.access.tables import AuditEntry
-from turnout.db import Sessions
+from turnout.db import Sessions, transaction
 from turnout.events.tables import EventRow
 from turnout.experiments.examples import PLAN
+from turnout.monitoring.rollback import roll_back
+from turnout.rollouts.commands import order
+from turnout.rollouts.commands.restore import restore
+from turnout.rollouts.domain.orders import Promotion, Restoration
+from turnout.rollouts.tables import Rollout
 
 GOOD: dict[str, Any] = {"latency_ms": 50, "confidence": 0.9, "wrong": 5, "errors": 1}
 
@@ -217,3 +223,68 @@ async def test_two_workers_roll_back_once(live_watchman: Watchman, sessions: Ses
     assert len(await watchman.alerts()) == 1
     async with sessions() as session:
         assert await events(session) == ["alert.firing"]
+
+
+async def test_of_several_that_answer_the_one_that_breaks_a_limit_is_quarantined(
+    watchman: Watchman,
+):
+    await watchman.release("1.0.0", "2.0.0")
+    shares = [{"version": "1.0.0", "weight": 90}, {"version": "2.0.0", "weight": 10}]
+    split = await watchman.client.put(f"models/{MODEL}/split", json={"variants": shares})
+    assert split.is_success, split.text
+    await watchman.watch({"standard": {}})
+    await watchman.traffic("1.0.0", **GOOD)
+    await watchman.traffic("2.0.0", **(GOOD | {"errors": 40}))
+    await watchman.beat(5)
+
+    again = await watchman.client.post(f"models/{MODEL}/rollouts", json={"candidate": "2.0.0"})
+    assert await watchman.serving() == {"1.0.0": 100}
+    assert (again.status_code, "was taken off the road" in again.json()["detail"]) == (409, True)
+
+
+async def test_a_candidate_that_went_live_meanwhile_leaves_the_road_all_the_same(
+    live_watchman: Watchman, sessions: Sessions
+):
+    watchman, now = live_watchman, live_watchman.clock()
+    await watchman.release("1.0.0")
+    await watchman.post(f"models/{MODEL}/versions", {"version": "2.0.0"})
+    stages = [{"weight": 100, "bake": "1h", "guardrails": []}]
+    plan = {"candidate": "2.0.0", "stages": stages}
+    rollout = UUID((await watchman.post(f"models/{MODEL}/rollouts", plan))["id"])
+    async with transaction(sessions) as person, sessions() as worker, sessions() as other:
+        await order.promote(person, rollout, Promotion(), actor="ada", now=now)
+        candidate = (await person.get_one(Rollout, rollout)).candidate_id
+        leaves = asyncio.create_task(roll_back(worker, MODEL, candidate, reason="bad", now=now))
+        await blocked(other)
+        await person.commit()
+        await leaves
+        await worker.commit()
+
+    assert await watchman.serving() == {"1.0.0": 100}
+
+
+async def test_what_somebody_took_off_the_road_meanwhile_is_no_failure(
+    live_watchman: Watchman, sessions: Sessions
+):
+    watchman, now = live_watchman, live_watchman.clock()
+    await watchman.release("1.0.0", "2.0.0")
+    wish = Restoration(reason="complaints")
+    async with transaction(sessions) as person, sessions() as worker, sessions() as other:
+        gone = (await restore(person, MODEL, wish, actor="ada", now=now)).baseline_id
+        assert gone is not None
+        leaves = asyncio.create_task(roll_back(worker, MODEL, gone, reason="bad", now=now))
+        await blocked(other)
+        await person.commit()
+        await leaves
+        await worker.commit()
+
+    assert await watchman.serving() == {"1.0.0": 100}
+    assert len((await watchman.get(f"models/{MODEL}/rollbacks"))["items"]) == 1
+
+
+async def blocked(session: AsyncSession) -> None:
+    """Wait until some connection waits for another one's lock."""
+    waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+    async with asyncio.timeout(60):
+        while not await session.scalar(text(waiting)):
+            await asyncio.sleep(0.02)

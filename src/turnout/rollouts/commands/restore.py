@@ -55,12 +55,19 @@ class CandidateUnderWay(Conflict):
 
 
 async def restore(
-    session: AsyncSession, model_name: str, wish: Restoration, *, actor: str, now: datetime
+    session: AsyncSession,
+    model_name: str,
+    wish: Restoration,
+    *,
+    actor: str,
+    now: datetime,
+    leaving: VersionRef | None = None,
 ) -> Rollout:
     """Take the version that answers off the road, and let an earlier one answer at once.
 
     A rollout under way is rolled back, to its baseline: in the time that its plan takes for that,
-    or at once where another version is to answer. What is taken off the road is quarantined.
+    or at once where another version is to answer. What is taken off the road is quarantined; where
+    several versions answer, that is the one that is `leaving`, if anybody says which.
     """
     model = await registry.model(session, model_name)
     await lock(session, model)
@@ -74,7 +81,9 @@ async def restore(
         if target is None or target.id == live.baseline_id:
             return await order.roll_back(session, live.id, said, actor=actor, now=now)
         await order.roll_back_at_once(session, live.id, said, actor=actor, now=now)
-    return await _switch(session, model, target, wish.reason, actor=actor, now=now)
+    return await _switch(
+        session, model, target, wish.reason, leaving=leaving, actor=actor, now=now
+    )
 
 
 async def concerned(session: AsyncSession, model_name: str) -> list[str]:
@@ -110,10 +119,12 @@ async def _switch(
     target: VersionRef | None,
     reason: str,
     *,
+    leaving: VersionRef | None,
     actor: str,
     now: datetime,
 ) -> Rollout:
-    target, leaving = await destination(session, model, target)
+    target, alone = await destination(session, model, target)
+    leaving = leaving or alone
     rollout = await open_rollout(
         session, AT_ONCE, target, leaving, reason=reason, actor=actor, now=now, restores=True
     )
