@@ -22,7 +22,6 @@ OverrideFreeze = Annotated[bool, typer.Option(help="Also in a freeze window; nee
 WATCH_SECONDS = 1.0
 
 
-
 class NamedFirst(TyperGroup):
     """Commands about what is named before them: who turns that round is told so."""
 

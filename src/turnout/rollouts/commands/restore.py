@@ -81,9 +81,7 @@ async def restore(
         if target is None or target.id == live.baseline_id:
             return await order.roll_back(session, live.id, said, actor=actor, now=now)
         await order.roll_back_at_once(session, live.id, said, actor=actor, now=now)
-    return await _switch(
-        session, model, target, wish.reason, leaving=leaving, actor=actor, now=now
-    )
+    return await _switch(session, model, target, wish.reason, leaving=leaving, actor=actor, now=now)
 
 
 async def concerned(session: AsyncSession, model_name: str) -> list[str]:
