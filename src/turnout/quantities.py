@@ -96,6 +96,11 @@ def check_text(value: str) -> str:
     return value
 
 
+def as_told(text: str, *, most: int) -> str:
+    """What somebody else said, as it can be kept and shown."""
+    return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text[:most])
+
+
 def _same(value: object) -> object:
     return value
 

@@ -139,6 +139,12 @@ async def test_an_entry_point(installed: None, name: str, result: Result, reason
             "too risky",
             id="fails",
         ),
+        pytest.param(
+            model_servers.answering(json={"passed": False, "reason": "a\0b", "value": "\0"}),
+            Result.FAIL,
+            "a\ufffdb",
+            id="says what no database keeps",
+        ),
         pytest.param(model_servers.hanging, Result.ERROR, "within 0.2 s", id="hangs"),
         pytest.param(model_servers.dying, Result.ERROR, "127.0.0.1", id="dies"),
         pytest.param(model_servers.answering(500), Result.ERROR, "answered 500", id="breaks"),
@@ -165,6 +171,7 @@ async def test_a_webhook(handler: model_servers.Handler, result: Result, reason:
 
     assert check.result is result
     assert reason in check.reason
+    assert "\0" not in f"{check.value}{check.reason}"
 
 
 KEY = b"a secret of enough bytes"

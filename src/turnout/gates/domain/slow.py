@@ -3,9 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, isfinite
+from typing import Final
 
 from turnout.gates.domain.policy import EntryPointGate, LatencyGate, WebhookGate
 from turnout.gates.domain.report import Check, Result
+from turnout.quantities import as_told
+
+LONGEST: Final = 2_000
+"""Of what a gate, or the version itself, says of its trouble, so many characters are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +61,7 @@ def latency(gate: LatencyGate, measured: Timed | Unmeasurable | NoAnswer | Broke
     name = f"p99 latency at most {gate.p99_ms:g} ms"
     if not isinstance(measured, Timed):
         result = _without(gate, measured)
-        return Check(name=name, result=result, limit=gate.p99_ms, reason=measured.reason)
+        return Check(name=name, result=result, limit=gate.p99_ms, reason=_told(measured.reason))
     p99 = quantile(measured.latencies, 0.99)
     p50 = quantile(measured.latencies, 0.5)
     return Check(
@@ -82,7 +87,7 @@ def _without(gate: LatencyGate, measured: Unmeasurable | NoAnswer | Broken) -> R
 def custom(gate: EntryPointGate | WebhookGate, answer: Said | Broken) -> Check:
     match answer:
         case Broken():
-            return Check(name=gate.name, result=Result.ERROR, reason=answer.reason)
+            return Check(name=gate.name, result=Result.ERROR, reason=_told(answer.reason))
         case Said():
             strange = [
                 value
@@ -95,7 +100,15 @@ def custom(gate: EntryPointGate | WebhookGate, answer: Said | Broken) -> Check:
             return Check(
                 name=gate.name,
                 result=Result.PASS if answer.passed else Result.FAIL,
-                reason=answer.reason or ("passed" if answer.passed else "not passed"),
-                value=answer.value,
-                limit=answer.limit,
+                reason=_told(answer.reason) or ("passed" if answer.passed else "not passed"),
+                value=_figure(answer.value),
+                limit=_figure(answer.limit),
             )
+
+
+def _told(text: str) -> str:
+    return as_told(text, most=LONGEST)
+
+
+def _figure(said: int | float | str | None) -> int | float | str | None:
+    return _told(said) if isinstance(said, str) else said
