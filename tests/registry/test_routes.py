@@ -182,6 +182,7 @@ async def test_versions_by_condition(client: AsyncClient, query: str, versions: 
         ("metric.auc.min=nan", "query.metric.auc.min is a number"),
         ("metric.auc.min=1e999", "query.metric.auc.min is a number"),
         ("metric.a%00.min=1", "is not a filter"),
+        ("&".join(["metric.auc.min=0"] * 51), "at most 50 conditions on metrics"),
         ("tag=%00", "query.tag[0]: control"),
         ("limit=0", "query.limit"),
         ("limit=501", "query.limit"),

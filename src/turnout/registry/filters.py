@@ -13,6 +13,7 @@ from turnout.registry.domain.fields import MODEL_NAME
 from turnout.registry.queries import MetricRange
 
 _FILTERS: Final = frozenset({"stage", "tag", "limit", "cursor"})
+MOST_RANGES: Final = 50
 _RANGE: Final = re.compile(r"metric\.([^\x00-\x1f]{1,100})\.(min|max)")
 RANGE_PARAMETERS: Final = [
     {
@@ -44,6 +45,11 @@ def metric_ranges(request: Request) -> list[MetricRange]:
         found = _RANGE.fullmatch(name)
         if found is None:
             raise UnknownFilter(name)
+        if len(ranges) == MOST_RANGES:
+            raise Unprocessable(
+                f"a list of versions takes at most {MOST_RANGES} conditions on metrics",
+                field=f"query.{name}",
+            )
         bound = {"min": "least", "max": "most"}[found[2]]
         ranges.append(MetricRange(metric=found[1], **{bound: _number(name, text)}))
     return ranges
