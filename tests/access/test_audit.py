@@ -16,6 +16,7 @@ from turnout import db
 from turnout.access import audit_queries
 from turnout.access.audit_commands import seal_entries
 from turnout.access.audit_forwarding import forward
+from turnout.access.audit_queries import Sought
 from turnout.access.commands import audit
 from turnout.access.domain.chain import (
     FIRST,
@@ -272,6 +273,20 @@ async def test_verify_and_export_over_http(sessions: Sessions, live_client: Asyn
     lines = [json.loads(line) for line in export.text.splitlines()]
     assert [one["position"] for one in lines] == [1, 2, 3, 4, 5, None]
     assert lines[4]["hash"] == head["hash"]
+
+
+async def test_who_reads_the_export_slowly_holds_no_connection(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(audit_queries, "CHUNK", 2)
+    await note(sessions, *(f"models/m{number}" for number in range(5)))
+    pool = sessions.kw["bind"].pool
+
+    read = []
+    async for entry in audit_queries.every_entry(sessions, Sought()):
+        read.append(entry.subject)
+        assert pool.checkedout() == 0
+    assert read == [f"models/m{number}" for number in range(5)]
 
 
 async def test_the_log_is_sent_on_at_least_once_and_in_order(

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.access.domain.chain import Chain, Entry, Head, Verification
 from turnout.access.tables import AuditEntry
+from turnout.db import Sessions
 
 CHUNK: Final = 1000
 
@@ -81,18 +82,19 @@ async def sealed_after(session: AsyncSession, position: int | None, *, limit: in
     return found
 
 
-async def every_entry(session: AsyncSession, sought: Sought) -> AsyncIterator[Entry]:
-    """All of them, oldest first, a thousand at a time in memory."""
+async def every_entry(sessions: Sessions, sought: Sought) -> AsyncIterator[Entry]:
+    """All of them, oldest first, a thousand at a time in memory; no connection is held between
+    them, for whoever reads may be slow."""
     last = 0
     while True:
         query = select(AuditEntry).where(*sought.conditions(), AuditEntry.id > last)
-        rows = (await session.scalars(query.order_by(AuditEntry.id).limit(CHUNK))).all()
+        async with sessions() as session:
+            rows = (await session.scalars(query.order_by(AuditEntry.id).limit(CHUNK))).all()
         for row in rows:
             yield entry(row)
         if len(rows) < CHUNK:
             return
         last = rows[-1].id
-        session.expunge_all()
 
 
 async def verification(session: AsyncSession, known: Head | None = None) -> Verification:

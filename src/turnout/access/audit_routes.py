@@ -117,6 +117,5 @@ async def export_audit(
 
 
 async def _lines(sessions: Sessions, sought: Sought) -> AsyncIterator[bytes]:
-    async with sessions() as session:
-        async for entry in audit_queries.every_entry(session, sought):
-            yield json.dumps(to_jsonable_python(entry)).encode() + b"\n"
+    async for entry in audit_queries.every_entry(sessions, sought):
+        yield json.dumps(to_jsonable_python(entry)).encode() + b"\n"
