@@ -156,6 +156,7 @@ def test_a_key_is_valid_until_it_expires_or_is_revoked() -> None:
         pytest.param({"role": "admin", "models": ["a"]}, id="an admin of some models"),
         pytest.param({"expires_in": "0s"}, id="expired from the start"),
         pytest.param({"rate_limit": {"per_second": 0}}, id="never"),
+        pytest.param({"rate_limit": {"per_second": 1e-320}}, id="never in all time"),
         pytest.param({"scope": "all"}, id="an unknown field"),
     ],
 )

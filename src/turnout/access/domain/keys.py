@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final
 
-from annotated_types import Ge, Gt, Le, Len, MaxLen, MinLen
+from annotated_types import Ge, Le, Len, MaxLen, MinLen
 
 from turnout.access.domain.credentials import CredentialsRefused
 from turnout.callers import Caller, Role
@@ -48,7 +48,7 @@ class RateLimit:
 
     __pydantic_config__ = STRICT
 
-    per_second: Annotated[float, Gt(0), Le(1_000_000)]
+    per_second: Annotated[float, Ge(0.0001), Le(1_000_000)]
     burst: Annotated[int, Ge(1), Le(10_000_000)] | None = None
 
     @property
