@@ -3,12 +3,14 @@
 import asyncio
 import functools
 import inspect
+import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, cast, overload
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar, cast, overload
 
 from turnout.client import calls
 from turnout.client.core import Core, made_now
@@ -88,6 +90,7 @@ class Experiment(Generic[Model]):
         self._loaded: dict[str, Model] = {}
         self._loading = threading.Lock()
         self._under_way: dict[tuple[asyncio.AbstractEventLoop, str], asyncio.Future[Model]] = {}
+        _living.add(self)
 
     @overload
     def __call__(  # type: ignore[overload-overlap]
@@ -148,6 +151,11 @@ class Experiment(Generic[Model]):
 
         return answered
 
+    def leave_to_parent(self) -> None:
+        """Begin anew in a forked process: whoever was loading a model is not in it."""
+        self._loading = threading.Lock()
+        self._under_way = {}
+
     def _only(self, models: Sequence[str]) -> str:
         if len(models) != 1:
             raise ModelUnclear(self._key, models)
@@ -191,6 +199,18 @@ class Experiment(Generic[Model]):
         wanted = self._core.versions(choice.model)
         kept = {version: known for version, known in self._loaded.items() if version in wanted}
         self._loaded = {**kept, choice.version: model}
+
+
+_living: Final[weakref.WeakSet[Experiment[Any]]] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for experiment in list(_living):
+        experiment.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _unit(unit: str | Unit) -> Unit:
