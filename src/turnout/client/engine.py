@@ -134,7 +134,7 @@ class Engine:
                 content=request.body,
                 timeout=timeout,
             )
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise self._unreachable(error) from error
         except RuntimeError as error:
             if threading.main_thread().is_alive():
@@ -163,7 +163,7 @@ class Engine:
                     headers = {name.lower(): text for name, text in response.headers.items()}
                     content(Reply(response.status_code, headers, await response.aread()))
                 yield response.aiter_lines()
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise self._unreachable(error) from error
 
     def stop(self) -> None:

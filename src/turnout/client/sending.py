@@ -88,7 +88,7 @@ def drain(buffer: Buffer, address: Address, *, seconds: float) -> None:
                     )
                     headers = {name.lower(): text for name, text in response.headers.items()}
                     reply = Reply(response.status_code, headers, response.content)
-                except httpx2.TransportError:
+                except httpx2.RequestError:
                     pass
                 settle(buffer, batch, reply)
                 if buffer.trouble:
