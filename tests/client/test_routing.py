@@ -1,7 +1,9 @@
 """The client chooses as the service does: the same rules, on the service's own documents."""
 
 import json
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,6 +107,19 @@ def test_pins_and_rules_go_before_the_split_as_in_the_service(before, unit, attr
 
     expected = (answer.version, answer.variant, answer.reason, answer.split_id)
     assert parts(route.choose(unit, attributes)) == expected
+
+
+@pytest.mark.parametrize("value", [True, False, 1, 0, 2.5])
+def test_numpy_scalars_are_what_they_are_in_json(value):
+    rule = Rule(attribute="premium", values=(value,), version="9.0.0")
+    before = Overrides(pins=(), rules=(rule,), version_ids={"9.0.0": 9})
+    route = Route(document(split({"a": 10_000}), before))
+
+    for given_as in (True, False, 1, 0, 2.5):
+        same = type(given_as) is type(value) and given_as == value
+        scalar: Any = np.asarray(given_as)[()]
+        chosen = route.choose("user", {"premium": scalar})
+        assert (chosen.version == "9.0.0") == same
 
 
 @pytest.mark.parametrize(("salt", "unit", "digest", "expected"), VECTORS)

@@ -228,5 +228,6 @@ def _beside(document: RouteDocument, version: str, reason: Reason) -> Arm:
 
 
 def _typed(value: Any) -> tuple[bool, Any]:
-    """Tell `True` from 1, which Python calls equal."""
-    return isinstance(value, bool), value
+    """Tell `True` from 1, which Python calls equal, and take a numpy scalar as what it is."""
+    found = value.item() if hasattr(value, "item") else value
+    return isinstance(found, bool), found
