@@ -38,7 +38,7 @@ class UnknownFilter(Unprocessable):
 
 def metric_ranges(request: Request) -> list[MetricRange]:
     """Read `metric.accuracy.min=0.9`: parameters with names that no signature can list."""
-    ranges = []
+    ranges: list[MetricRange] = []
     for name, text in request.query_params.multi_items():
         if name in _FILTERS:
             continue
