@@ -9,10 +9,12 @@ import numpy as np
 
 from benchmarks.releases.traffic import Arms, Course, Release, Series, Vector, measured
 from turnout.stats.totals import UnitTotals
+from turnout.stats.waves import Past, Waves
 
 MEAN: Final = 50.0
 SPREAD: Final = 10.0
 CORRELATION: Final = 0.8
+DAY: Final = 1_440
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,8 @@ class OfUsers:
             for n in (course.candidate, course.baseline)
         )
         arms = Arms(candidate=candidate, baseline=baseline)
-        return Release(whole=arms, even=arms)
+        gauges = _going_on(rng, DAY, course.requests, SPREAD)
+        return Release(whole=arms, even=arms, waves=_known(course, MEAN + gauges))
 
     def _arm(self, rng: np.random.Generator, users: int, windows: int) -> Series:
         total = np.zeros(users)
@@ -64,12 +67,21 @@ class OfTimes:
             for n, block in zip((course.candidate, course.baseline), blocks, strict=True)
         )
         arms = Arms(candidate=candidate, baseline=baseline)
-        return Release(whole=arms, even=arms)
+        block = _going_on(rng, DAY, 1, self.spread)
+        before = MEAN + block + rng.normal(0, SPREAD, (DAY, course.requests))
+        return Release(whole=arms, even=arms, waves=_known(course, before))
 
     def _values(
         self, rng: np.random.Generator, n: np.typing.NDArray[np.int64], block: Vector
     ) -> Vector:
         return MEAN + np.repeat(block, n) + rng.normal(0, SPREAD, int(n.sum()))
+
+
+def _known(course: Course, before: Vector) -> Waves | None:
+    """What a day of the baseline tells, when it had all the traffic: a row for each window."""
+    n = np.full(len(before), float(course.requests))
+    past = Past(n=n.tolist(), x=before.sum(axis=1).tolist(), variance=float(before.var()))
+    return Waves.apart(past, None)
 
 
 def _going_on(rng: np.random.Generator, times: int, gauges: int, spread: float) -> Vector:

@@ -12,6 +12,7 @@ from turnout.rollouts.domain.evidence import Evidence, Sequences, judge
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.progress import Progress
 from turnout.rollouts.domain.transitions import Situation, Transition, decide, start
+from turnout.rollouts.domain.watch import Memory
 from turnout.stats.quantile_sketch import QuantileSketch
 
 NAME: Final = "**Turnout**"
@@ -21,7 +22,8 @@ _NO_SKETCH: Final = QuantileSketch()
 
 def turnout(course: Course, release: Release) -> Outcome:
     """Tick through the course. A release that does not keep up with it is held."""
-    progress, sequences = start(course.plan, BEGIN, "simulated").progress, Sequences()
+    progress = start(course.plan, BEGIN, "simulated").progress
+    sequences = _unspent(course, release, progress)
     for window, planned in enumerate(course.stage.tolist()):
         if progress.stage != planned:
             break
@@ -31,11 +33,17 @@ def turnout(course: Course, release: Release) -> Outcome:
         at = Situation(plan=course.plan, progress=progress, judgement=judgement, now=now)
         decision = decide(at)
         if isinstance(decision, Transition):
-            progress, sequences = decision.progress, Sequences()
-            progress = _without_waiting(course, progress, now)
+            progress = _without_waiting(course, decision.progress, now)
+            sequences = _unspent(course, release, progress)
         if progress.phase is Phase.ROLLED_BACK:
             return Outcome(rolled_back=window, promoted=False)
     return Outcome(rolled_back=None, promoted=progress.phase is Phase.SUCCEEDED)
+
+
+def _unspent(course: Course, release: Release, progress: Progress) -> Sequences:
+    limits = course.plan.limits(progress.stage)
+    waves = (release.waves if limit.metric == "latency_mean" else None for limit in limits)
+    return Sequences(guardrails=tuple(Memory(waves=known) for known in waves))
 
 
 def _without_waiting(course: Course, progress: Progress, now: datetime) -> Progress:

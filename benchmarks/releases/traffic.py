@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from turnout.quantities import BASIS_POINTS
 from turnout.rollouts.domain.plan import Plan
 from turnout.stats.totals import UnitTotals
+from turnout.stats.waves import Waves
 
 Vector = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -77,10 +78,12 @@ class Arms:
 @dataclass(frozen=True, kw_only=True)
 class Release:
     """`whole` is all that either version answered. `even` are arms of equal size, a part of the
-    larger one chosen at random: what peers compare that want it so."""
+    larger one chosen at random: what peers compare that want it so. `waves` are those of the
+    difference in latency, as a day of the baseline alone tells them."""
 
     whole: Arms
     even: Arms
+    waves: Waves | None = None
 
 
 def counted(course: Course, n: Counts, x: Vector) -> Series:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from turnout.stats.finding import Finding
 from turnout.stats.quantile_sketch import QuantileSketch
 from turnout.stats.totals import UnitTotals
 from turnout.stats.verdict import Verdict
+from turnout.stats.waves import Past, Waves
 
 LIMIT = Guardrail(metric="error_rate", max=0.10)
 COMPARED = Guardrail(metric="error_rate", max_increase=0.0)
@@ -30,12 +31,13 @@ class Stage:
     planned: int = 60
     seconds: float = 1.0
     alpha: float = 0.05
+    waves: Waves | None = None
 
     def run(
         self, candidate: Sequence[UnitTotals], baseline: Sequence[UnitTotals]
     ) -> tuple[int, Finding, Memory]:
         """The first look that fails, or the last one, counted from 1."""
-        memory = NOTHING
+        memory = replace(NOTHING, waves=self.waves)
         for number, (new, old) in enumerate(zip(candidate, baseline, strict=True), start=1):
             moment = Moment(served=number / self.planned, seconds=self.seconds * number)
             arms = self._arm(new), self._arm(old)
@@ -223,3 +225,74 @@ def test_autocorrelated_gauge() -> None:
         false += Stage(SLOWER, planned=40).run(*looks)[1].verdict is Verdict.FAIL
 
     assert false <= 8
+
+
+class TestLatenciesInWaves:
+    """All requests of one version in a minute are slow together (ρ = 0.8 from one minute to the
+    next), by half of what single ones differ by; the other version has waves of its own."""
+
+    DAY, EACH, SPREAD = 1_440, 80, 10.0
+
+    def level(self, rng: np.random.Generator, minutes: int) -> list[float]:
+        level = [rng.normal(0, 5)]
+        for step in rng.normal(0, 5, minutes - 1):
+            level.append(0.8 * level[-1] + 0.6 * step)
+        return level
+
+    def minutes(self, rng: np.random.Generator, minutes: int) -> list[float]:
+        noise = rng.normal(0, self.SPREAD * math.sqrt(self.EACH), minutes)
+        level = self.level(rng, minutes)
+        return [self.EACH * (50 + one) + two for one, two in zip(level, noise, strict=True)]
+
+    def known(self, rng: np.random.Generator) -> Waves | None:
+        """What a day of the baseline tells."""
+        n = [float(self.EACH)] * self.DAY
+        before = Past(n=n, x=self.minutes(rng, self.DAY), variance=self.SPREAD**2)
+        return Waves.apart(before, None)
+
+    def arm(self, rng: np.random.Generator, *, slower: float = 0.0) -> list[UnitTotals]:
+        sums = np.cumsum([x + self.EACH * slower for x in self.minutes(rng, 40)])
+        return [self.totals(self.EACH * number, x) for number, x in enumerate(sums.tolist(), 1)]
+
+    def totals(self, n: float, x: float) -> UnitTotals:
+        """Of units that come once, with the spread that they have within their minutes."""
+        x2 = x * x / n + self.SPREAD**2 * n
+        return UnitTotals(units=int(n), n=n, n2=n, x=x, x2=x2, xn=x)
+
+    def stage(self, waves: Waves | None) -> Stage:
+        return Stage(SLOWER, planned=40, seconds=60.0, waves=waves)
+
+    def failures(self, *, known: bool, slower: float = 0.0) -> int:
+        rng, failed = np.random.default_rng(16), 0
+        for _ in range(40):
+            waves = self.known(rng) if known else None
+            arms = self.arm(rng, slower=slower), self.arm(rng)
+            failed += self.stage(waves).run(*arms)[1].verdict is Verdict.FAIL
+        return failed
+
+    def test_keep_the_innocent_on_the_road_once_they_are_known(self) -> None:
+        # At 5 % more than 6 of 40 have a chance of 0.3 %.
+        assert self.failures(known=True) <= 6
+        assert self.failures(known=False) >= 20
+
+    def test_do_not_hide_who_is_slower_than_they_are_high(self) -> None:
+        assert self.failures(known=True, slower=25.0) == 40
+
+    def test_are_counted_in_a_quantile_as_fewer_requests(self) -> None:
+        guardrail = Guardrail(metric="latency_p90", max=100.0)
+        quiet, slow = [50.0] * 800, [150.0] * 200
+        arm = ArmEvidence(
+            version_id=1,
+            metrics={},
+            latency=QuantileSketch.of(quiet + slow),
+            predictions=1_000,
+            last_at=None,
+        )
+        verdicts = []
+        for variance in (0.0, 0.01):
+            memory = replace(NOTHING, waves=Waves(variances=(variance,) * 6))
+            moment = Moment(served=0.5, seconds=60.0)
+            finding, _ = watch(guardrail, memory, arm, None, moment, alpha=0.05)
+            verdicts.append(finding.verdict)
+
+        assert verdicts == [Verdict.FAIL, Verdict.PASS]

@@ -8,6 +8,7 @@ fails with a chance of at most alpha. Who keeps an account of alpha over the loo
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from turnout.stats.arguments import BadArgument, require_finite, require_nonnegative
@@ -35,13 +36,15 @@ def judge_limit(
     tuned_at: float,
     proof: Proof,
     critical: float | None = None,
+    waves: float = 0.0,
 ) -> Finding:
     """Judge the candidate's ratio against an absolute limit.
 
     `proportion` says that x counts some of a unit's n events, as errors do; otherwise it sums
     measurements, which are `signed` if they lie on both sides of zero. `min_samples` counts events.
     At `tuned_at` units the bound is tightest; it belongs to the plan and must not change while the
-    candidate runs.
+    candidate runs. `waves` is the variance that the mean of measurements has beside that of units,
+    because it goes up and down with time (`waves`); of proportions it says nothing.
     """
     require_finite(limit=limit)
     if proportion:
@@ -55,6 +58,7 @@ def judge_limit(
         min_samples=min_samples,
         tuned_at=tuned_at,
         critical=critical,
+        waves=waves,
     )
 
 
@@ -70,18 +74,26 @@ def judge_difference(
     tuned_at: float,
     proof: Proof,
     critical: float | None = None,
+    waves: float = 0.0,
 ) -> Finding:
     """Judge the candidate's ratio against that of a baseline observed at the same time.
 
     `margin` is how much worse, in the unit of the metric, the candidate may be. `min_samples`
-    and the burn-in hold for each arm. The rest is as in `judge_limit`.
+    and the burn-in hold for each arm, and `waves` are those of the difference. The rest is as in
+    `judge_limit`.
     """
     require_nonnegative(margin=margin)
     if proportion:
         _require_counts(candidate=candidate, baseline=baseline)
     rule = Rule(limit=margin, harm=harm, proof=proof, alpha=alpha, percent=proportion)
     return _judge(
-        candidate, baseline, rule, min_samples=min_samples, tuned_at=tuned_at, critical=critical
+        candidate,
+        baseline,
+        rule,
+        min_samples=min_samples,
+        tuned_at=tuned_at,
+        critical=critical,
+        waves=waves,
     )
 
 
@@ -100,6 +112,7 @@ def _judge(
     min_samples: int,
     tuned_at: float,
     critical: float | None,
+    waves: float,
 ) -> Finding:
     arms = [candidate] if baseline is None else [candidate, baseline]
     low = high = lacking = None
@@ -111,7 +124,7 @@ def _judge(
         lasting = anytime_critical(candidate, baseline, alpha=rule.alpha, tuned_at=tuned_at)
         harmful = lasting if critical is None else critical
         below, above = (harmful, lasting) if rule.harm == "above" else (lasting, harmful)
-        low, high = test.interval(candidate, baseline, below=below, above=above)
+        low, high = test.interval(candidate, baseline, below=below, above=above, waves=waves)
         extent = 1 - rule.limit if baseline is None and rule.harm == "below" else rule.limit
         if lacking is None and not test.can_show(extent, candidate, baseline, critical=lasting):
             lacking = "too few units to show harm"
@@ -122,6 +135,7 @@ def _judge(
         high=high,
         n_candidate=candidate.n,
         n_baseline=None if baseline is None else baseline.n,
-        evidence=" and ".join(f"{arm.n:,.0f} events from {arm.units:,} units" for arm in arms),
+        evidence=" and ".join(f"{arm.n:,.0f} events from {arm.units:,} units" for arm in arms)
+        + (f", which go up and down together by ±{math.sqrt(waves):.3g}" if waves else ""),
     )
     return conclude(rule, reading, lacking=lacking)

@@ -75,7 +75,17 @@ class QuantileSketch:
         up_to = list(accumulate(count for _, count in self.counts))
         rank = math.floor(q * (up_to[-1] - 1))
         index, _ = self.counts[bisect_left(up_to, rank + 1)]
-        return 0.0 if index <= _LOWEST else 2 * GAMMA**index / (GAMMA + 1)
+        return _reported(index)
+
+    @property
+    def variance(self) -> float:
+        """Of the values, each taken as its bucket reports it; 0 without any."""
+        count = self.count
+        if not count:
+            return 0.0
+        values = [(_reported(index), here) for index, here in self.counts]
+        mean = math.fsum(value * here for value, here in values) / count
+        return math.fsum((value - mean) ** 2 * here for value, here in values) / count
 
     def count_above(self, value: float) -> int:
         """How many values certainly exceed this one: those of its own bucket may or may not."""
@@ -99,3 +109,8 @@ class QuantileSketch:
             if above > count:
                 return FLOOR if index <= _LOWEST else GAMMA**index
         return 0.0
+
+
+def _reported(index: int) -> float:
+    """The value that stands for a bucket, within 1 % of all in it."""
+    return 0.0 if index <= _LOWEST else 2 * GAMMA**index / (GAMMA + 1)

@@ -107,19 +107,29 @@ class ScoreTest:
     signed: bool = False
 
     def interval(
-        self, candidate: UnitTotals, baseline: UnitTotals | None, *, below: float, above: float
+        self,
+        candidate: UnitTotals,
+        baseline: UnitTotals | None,
+        *,
+        below: float,
+        above: float,
+        waves: float = 0.0,
     ) -> tuple[float | None, float | None]:
         """Lower and upper bound of the ratio, or of the difference; None is unbounded.
 
-        `below` is the critical value of the lower bound, `above` that of the upper one.
+        `below` is the critical value of the lower bound, `above` that of the upper one. `waves`
+        is what the variance of a measurement has beside that of units.
         """
         if baseline is None:
             estimate = candidate.pivot + candidate.offset
         else:
             estimate = candidate.above(baseline)
-        under = self._room(candidate, baseline, below)
+        under = self._room(candidate, baseline, below, waves)
         over = self._room(
-            self._mirrored(candidate), None if baseline is None else self._mirrored(baseline), above
+            self._mirrored(candidate),
+            None if baseline is None else self._mirrored(baseline),
+            above,
+            waves,
         )
         low = None if under is None else estimate - under
         high = None if over is None else estimate + over
@@ -138,14 +148,14 @@ class ScoreTest:
         if self.proportion:
             failed = _constant(candidate, 1.0)
             sound = None if baseline is None else _constant(baseline, 0.0)
-            room = self._room(failed, sound, critical)
+            room = self._room(failed, sound, critical, waves=0.0)
             return harm >= 1 or (room is not None and 1 - room > harm)
         arms = [candidate] if baseline is None else [candidate, baseline]
         effective = min(arm.n**2 / arm.n2 for arm in arms)
         return effective > critical**2
 
     def _room(
-        self, candidate: UnitTotals, baseline: UnitTotals | None, critical: float
+        self, candidate: UnitTotals, baseline: UnitTotals | None, critical: float, waves: float
     ) -> float | None:
         """The farthest below the estimate that the truth may lie.
 
@@ -170,7 +180,8 @@ class ScoreTest:
                     other.variance(one, signed=self.signed),
                 )
             ]
-        room = max(_reach(piece * critical**2) for piece in variance)
+        in_time = _Quadratic(0.0, 0.0, waves)
+        room = max(_reach((piece + in_time) * critical**2) for piece in variance)
         return room if math.isfinite(room) else None
 
     def _mirrored(self, arm: UnitTotals) -> UnitTotals:

@@ -16,15 +16,19 @@ def find(
     baseline: ArmEvidence | None,
     *,
     alpha: float,
+    waves: float = 0.0,
 ) -> Finding:
     """Judge by a bound that holds at every look: over all of them an innocent candidate fails
-    with a chance of at most `alpha`. An arm is None before its first prediction.
+    with a chance of at most `alpha`. An arm is None before its first prediction. `waves` is what
+    the limited mean, or the share above the limited quantile, varies by in time.
     """
     try:
         if guardrail.quantile is not None:
-            return _find_quantile(guardrail, guardrail.quantile, candidate, baseline, alpha=alpha)
+            return _find_quantile(
+                guardrail, guardrail.quantile, candidate, baseline, alpha=alpha, waves=waves
+            )
         arms = (totals(guardrail.series, arm) for arm in (candidate, baseline))
-        return find_ratio(guardrail, *arms, alpha=alpha)
+        return find_ratio(guardrail, *arms, alpha=alpha, waves=waves)
     except (ValueError, ArithmeticError) as error:
         return broken(guardrail, error)
 
@@ -48,6 +52,7 @@ def find_ratio(
     *,
     alpha: float,
     critical: float | None = None,
+    waves: float = 0.0,
 ) -> Finding:
     """Judge the totals of the guardrail's metric, which is no quantile.
 
@@ -67,6 +72,7 @@ def find_ratio(
             tuned_at=guardrail.min_samples,
             proof=guardrail.proof,
             critical=critical,
+            waves=waves,
         )
     return judge_difference(
         candidate,
@@ -79,6 +85,7 @@ def find_ratio(
         tuned_at=guardrail.min_samples,
         proof=guardrail.proof,
         critical=critical,
+        waves=waves,
     )
 
 
@@ -89,6 +96,7 @@ def _find_quantile(
     baseline: ArmEvidence | None,
     *,
     alpha: float,
+    waves: float,
 ) -> Finding:
     new, old = (arm.latency if arm else QuantileSketch() for arm in (candidate, baseline))
     if not guardrail.relative:
@@ -99,6 +107,7 @@ def _find_quantile(
             alpha=alpha,
             min_samples=guardrail.min_samples,
             proof=guardrail.proof,
+            waves=waves,
         )
     return judge_quantile_difference(
         new,
@@ -108,6 +117,7 @@ def _find_quantile(
         alpha=alpha,
         min_samples=guardrail.min_samples,
         proof=guardrail.proof,
+        waves=waves,
     )
 
 

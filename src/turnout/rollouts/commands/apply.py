@@ -15,6 +15,7 @@ from turnout.events.commands import emit
 from turnout.gates import commands as gates
 from turnout.gates.moves import enter_production
 from turnout.observations import commands as observations
+from turnout.observations.waves import waves
 from turnout.quantities import percent
 from turnout.registry import commands as registry
 from turnout.registry.domain.version import VersionRef
@@ -29,6 +30,7 @@ from turnout.rollouts.domain.plan import Plan
 from turnout.rollouts.domain.progress import Progress, exposure, moves_traffic
 from turnout.rollouts.domain.traffic import variants
 from turnout.rollouts.domain.transitions import Situation, Transition
+from turnout.rollouts.domain.watch import Memory
 from turnout.rollouts.tables import FormerPlan, Quarantine, Rollout, RolloutLook, RolloutStep
 from turnout.stats.verdict import Verdict
 from turnout.traffic import commands as traffic
@@ -112,7 +114,7 @@ async def apply(
     model = change.candidate.model
     await alarm.doubt(session, rollout, model, concerns, now=now)
     rollout.seen = going_on.judgement.verdicts if going_on else ()
-    rollout.sequences = going_on.sequences if going_on else Sequences()
+    rollout.sequences = going_on.sequences if going_on else await _unspent(session, rollout, now)
     await alarm.stepped(session, rollout, model, before, transition, now=now)
     rollout.step += 1
     rollout.fence += 1
@@ -120,6 +122,20 @@ async def apply(
     rollout.lease_until = None
     _write_down(session, change, before, plan, look_id)
     await session.flush()
+
+
+async def _unspent(session: AsyncSession, rollout: Rollout, now: datetime) -> Sequences:
+    """What the first look at a split must know: how the baseline's latencies come in waves."""
+    progress = rollout.progress
+    if rollout.baseline_id is None or not progress.phase.live:
+        return Sequences()
+    limits = rollout.plan.limits(progress.stage)
+    known = await waves(
+        session, limits, model_id=rollout.model_id, version_id=rollout.baseline_id, now=now
+    )
+    if not any(known):
+        return Sequences()
+    return Sequences(guardrails=tuple(Memory(waves=one) for one in known))
 
 
 def look_row(rollout: Rollout, look: Look, now: datetime) -> RolloutLook:

@@ -13,15 +13,24 @@ from turnout.stats.score import anytime_critical
 from turnout.stats.spent_guardrail import CHANGE, SEQUENCE, SPENT, Spending
 from turnout.stats.totals import UnitTotals
 from turnout.stats.verdict import Verdict
+from turnout.stats.waves import Waves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Of one guardrail in one split. `shown` is the harm that was shown: it stays shown."""
+    """Of one guardrail in one split. `waves` are those of what it limits, the candidate's mean or
+    the difference, as the time before the split tells them. `shown` is the harm that was shown: it
+    stays shown."""
+
+    waves: Waves | None = None
 
     spending: Spending = field(default_factory=Spending)
     restarts: Restarts = field(default_factory=Restarts)
     shown: Finding | None = None
+
+    def sway(self, seconds: float) -> float:
+        """The variance that waves give to what is limited over so long."""
+        return 0.0 if self.waves is None else self.waves.over(seconds)
 
 
 NOTHING: Final = Memory()
@@ -56,7 +65,8 @@ def watch(
     if memory.shown is not None:
         return memory.shown, memory
     if guardrail.quantile is not None:
-        finding = find(guardrail, candidate, baseline, alpha=alpha)
+        sway = memory.sway(moment.seconds)
+        finding = find(guardrail, candidate, baseline, alpha=alpha, waves=sway)
     else:
         try:
             arms = _Arms.of(guardrail, candidate, baseline)
@@ -86,13 +96,21 @@ class _Arms:
     def fewest(self) -> float:
         return min(arm.n for arm in (self.candidate, self.baseline) if arm is not None)
 
-    def find(self, guardrail: Guardrail, *, alpha: float, critical: float | None = None) -> Finding:
+    def find(
+        self,
+        guardrail: Guardrail,
+        *,
+        alpha: float,
+        critical: float | None = None,
+        waves: float = 0.0,
+    ) -> Finding:
         return find_ratio(
             guardrail,
             self.candidate,
             self.baseline or UnitTotals(),
             alpha=alpha,
             critical=critical,
+            waves=waves,
         )
 
 
@@ -113,9 +131,10 @@ def _watch_ratio(
         if spending is not memory.spending:
             memory = replace(memory, spending=spending)
         critical = critical if bound is None else min(bound, critical)
-    finding = arms.find(guardrail, alpha=alpha, critical=critical)
+    sway = memory.sway(moment.seconds)
+    finding = arms.find(guardrail, alpha=alpha, critical=critical, waves=sway)
     if changes and finding.verdict is not Verdict.FAIL:
-        changed = _changed(guardrail, memory.restarts, arms, alpha=alpha)
+        changed = _changed(guardrail, memory, arms, moment, alpha=alpha)
         restarts = memory.restarts.after(arms.candidate, arms.baseline, at=moment.seconds)
         if restarts is not memory.restarts:
             memory = replace(memory, restarts=restarts)
@@ -124,10 +143,10 @@ def _watch_ratio(
 
 
 def _changed(
-    guardrail: Guardrail, restarts: Restarts, arms: _Arms, *, alpha: float
+    guardrail: Guardrail, memory: Memory, arms: _Arms, moment: Moment, *, alpha: float
 ) -> Finding | None:
     """Harm that what was seen since some restart shows by itself."""
-    windows = restarts.windows(
+    windows = memory.restarts.windows(
         arms.candidate,
         arms.baseline,
         alpha=CHANGE * alpha,
@@ -140,7 +159,8 @@ def _changed(
         critical = anytime_critical(
             recent.candidate, recent.baseline, alpha=window.alpha, tuned_at=EVENTS
         )
-        finding = recent.find(guardrail, alpha=alpha, critical=critical)
+        sway = memory.sway(moment.seconds - window.since)
+        finding = recent.find(guardrail, alpha=alpha, critical=critical, waves=sway)
         if finding.verdict is Verdict.FAIL:
             reason = f"since {window.since:,.0f} s into the stage, {finding.reason}"
             return replace(finding, reason=reason)
