@@ -165,3 +165,13 @@ def test_a_link_leads_to_the_alert():
     sent = message(fired, Format.PAGERDUTY, secret="key", public_url=PUBLIC)
 
     assert json.loads(sent.body)["links"][0]["href"] == f"{PUBLIC}/api/v1/alerts/7"
+
+
+@pytest.mark.parametrize("form", [Format.STANDARD, Format.SLACK, Format.PAGERDUTY])
+def test_an_alert_of_drift_leads_to_the_report(form: Format):
+    figures = {"metric": "feature_drift", "report": "/api/v1/models/checkup/drift.html"}
+    fired = replace(event(EventType.ALERT_FIRING, data=figures), subject="alerts/7")
+    shown = message(fired, form, secret="key", public_url=f"{PUBLIC}/").body
+
+    assert f"{PUBLIC}/api/v1/models/checkup/drift.html" in shown
+    assert "alerts/7|" not in shown

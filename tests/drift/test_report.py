@@ -1,6 +1,6 @@
 """The drift report says of everything how far it is, by what, and whose it is."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -92,3 +92,55 @@ async def test_what_an_hour_has_unlike_those_before_it_is_shown_and_fires_nothin
     assert anomalies["looked_at"] == 2
     assert anomalies["by_chance"] == pytest.approx(2 * 0.0455, abs=0.001)
     assert await watchman.alerts() == []
+
+
+async def test_the_report_says_since_when_and_what_to_do(watchman: Watchman):
+    await two_versions(watchman)
+    hours = []
+    for fed in [USUAL] * 3 + [EXPENSIVE] * 3:
+        await said(watchman, {"1.0.0": USUAL, "2.0.0": fed})
+        hours.append(watchman.clock().replace(minute=0, second=0, microsecond=0))
+        watchman.clock.advance(timedelta(hours=1))
+    report = await watchman.get(PATH)
+    amount = report["versions"][1]["features"][0]
+
+    assert datetime.fromisoformat(amount["since"]) == hours[3]
+    assert [one["predictions"] for one in amount["steps"]] == [400] * 6
+    assert amount["steps"][0]["distance"] == 0
+    assert amount["bins"][3] == {
+        "name": "200 or more",
+        "expected": 0.25,
+        "observed": 0.5,
+        "beside": 0.25,
+    }
+    assert report["versions"][1]["answered"] == report["versions"][1]["sampled"] == 2400
+    assert report["versions"][1]["baseline"]["origin"] == "counts"
+    assert report["advice"][0].startswith("Compare how 2.0.0 and 1.0.0 are fed amount")
+
+
+async def test_the_report_is_a_page_as_well(watchman: Watchman):
+    await two_versions(watchman)
+    await expects(watchman, "2.0.0", {"features": {"<script>": {"values": [1, 2] * 500}}})
+    hostile = [{"<script>": 1}] * 400
+    await said(watchman, {"1.0.0": USUAL, "2.0.0": hostile})
+    page = await watchman.client.get(f"{PATH}.html")
+    of_one = await watchman.client.get(f"{PATH}.html?version=1.0.0")
+
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha")
+    assert page.headers["cache-control"] == "private, no-cache"
+    assert "&lt;script&gt; has moved, in 2.0.0</h1>" in page.text
+    assert "<script" not in page.text
+    assert "Nothing has moved beyond its limit</h1>" in of_one.text
+    assert (await watchman.client.get("models/nobody/drift.html")).status_code == 404
+
+
+async def test_of_one_version_that_serves_or_of_none(watchman: Watchman):
+    await two_versions(watchman)
+    await watchman.post(f"models/{MODEL}/versions", {"version": "3.0.0"})
+    one = await watchman.get(f"{PATH}?version=2.0.0")
+    refused = await watchman.client.get(f"{PATH}?version=3.0.0")
+
+    assert [version["version"] for version in one["versions"]] == ["2.0.0"]
+    assert refused.status_code == 404
+    assert refused.json()["serving"] == ["1.0.0", "2.0.0"]

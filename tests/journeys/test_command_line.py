@@ -1,5 +1,6 @@
 """The operator's commands against a running service, and what they say when something is wrong."""
 
+import json
 import os
 import signal
 import socket
@@ -292,3 +293,21 @@ def test_ctrl_c_stops_everything_and_the_next_start_finds_it_all(tmp_path: Path)
 def answers(port: str) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", int(port))) == 0
+
+
+def test_drift_is_shown_and_written_as_a_page(service: Service, tmp_path: Path):
+    with Client(base_url=f"{service.url}/api/v1/", timeout=30) as api:
+        api.post("models/ranker/versions", json={"version": "1.0.0"}).raise_for_status()
+        api.post("models/ranker/rollouts", json={"candidate": "1.0.0", "strategy": "replace"})
+    page = tmp_path / "drift.html"
+    wait_until(lambda: "1.0.0" in run(service, "drift", "ranker")[1], "what serves")
+    status, shown = run(service, "drift", "ranker", "1.0.0", "--html", str(page))
+    status_of_json, found = run(service, "drift", "ranker", "--json")
+
+    assert (status, "it has no baseline to be held against" in shown) == (0, True)
+    assert "/versions/1.0.0/baseline" in shown
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert (status_of_json, json.loads(found)["verdict"]) == (0, "no_data")
+    status, said = run(service, "drift", "ranker", "--html", str(tmp_path / "none" / "drift.html"))
+    assert (status, "cannot write" in said) == (1, True)
+    assert "has no version 2.0.0" in run(service, "drift", "ranker", "2.0.0")[1]

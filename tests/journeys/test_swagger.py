@@ -1,55 +1,22 @@
 """Swagger UI as an operator uses it: open the operation, fill in the id, click Execute; and
 Authorize first, where the service asks for a key."""
 
-import os
-import shutil
-from collections.abc import Iterator
-
 import pytest
 from httpx2 import Client
-from selenium.webdriver import Chrome, ChromeOptions
-from selenium.webdriver.chrome.service import Service as Driver
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions as expected
 from selenium.webdriver.support.ui import WebDriverWait
 
+import tests.browser
+from tests.browser import NEEDED
 from tests.journeys.conftest import Service
 
-BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-REQUIRED = os.environ.get("TURNOUT_TEST_BROWSER") == "required"
 MODEL = "churn-predictor"
 
-pytestmark = pytest.mark.skipif(
-    not (REQUIRED or (BROWSER and DRIVER)),
-    reason="no Chromium with its driver here; TURNOUT_TEST_BROWSER=required insists on one",
-)
-
-
-@pytest.fixture
-def browser(tmp_path) -> Iterator[Chrome]:
-    assert BROWSER is not None
-    assert DRIVER is not None
-    options = ChromeOptions()
-    options.binary_location = BROWSER
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--disable-background-networking",
-        "--no-first-run",
-        "--window-size=1400,1000",
-        f"--user-data-dir={tmp_path}",
-        # Whatever is not this service does not resolve: the page must need nothing else.
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "SEVERE"})
-    chrome = Chrome(options=options, service=Driver(DRIVER))
-    yield chrome
-    chrome.quit()
+pytestmark = NEEDED
+browser = tests.browser.browser
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from turnout.cli import (
     aliases,
     audit,
     backups,
+    drift,
     events,
     experiments,
     gates,
@@ -64,6 +65,7 @@ experiments.register(app)
 gates.register(app)
 events.register(app)
 alerts.register(app)
+drift.register(app)
 audit.register(app)
 registry.register(app)
 aliases.register(app)

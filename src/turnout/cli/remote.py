@@ -1,5 +1,6 @@
 """Calls to a running Turnout; refusals are shown in the words of their problem documents."""
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -55,9 +56,19 @@ def fail(sentence: str) -> typer.Exit:
 
 def call(client: httpx2.Client, method: str, path: str, **arguments: Any) -> Any:
     """Send a request and read its JSON, if any; a refusal is printed and ends the command."""
+    content = _answer(client, method, path, **arguments)
+    return json.loads(content) if content else None
+
+
+def fetched(client: httpx2.Client, path: str, **arguments: Any) -> bytes:
+    """Read what is no JSON, such as a page."""
+    return _answer(client, "GET", path, **arguments)
+
+
+def _answer(client: httpx2.Client, method: str, path: str, **arguments: Any) -> bytes:
     response = client.request(method, path, **arguments)
     if response.is_success:
-        return response.json() if response.content else None
+        return response.content
     if response.headers.get("content-type", "").startswith("application/problem+json"):
         problem: Mapping[str, Any] = response.json()
         raise fail(f"{problem['detail']} ({problem['status']})")

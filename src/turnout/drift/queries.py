@@ -5,7 +5,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.db import among
-from turnout.drift.domain.baseline import Baseline
+from turnout.drift.domain.baseline import Baseline, Origin, Provenance
 from turnout.drift.domain.evidence import Evidence, Hours, evidence
 from turnout.drift.tables import BaselineRow
 from turnout.observations.domain.grid import Grid
@@ -23,6 +23,23 @@ async def baselines(session: AsyncSession, version_ids: Collection[int]) -> dict
     )
     rows = await session.execute(query)
     return {row.version_id: row.baseline for row in rows if row.baseline is not None}
+
+
+async def provenances(session: AsyncSession, version_ids: Collection[int]) -> dict[int, Provenance]:
+    """By version id, also of baselines that are still awaited."""
+    query = select(
+        BaselineRow.version_id,
+        BaselineRow.origin,
+        BaselineRow.awaited,
+        BaselineRow.set_at,
+        BaselineRow.set_by,
+    ).where(among(BaselineRow.version_id, version_ids))
+    return {
+        row.version_id: Provenance(
+            origin=Origin(row.origin), awaited=row.awaited, set_at=row.set_at, set_by=row.set_by
+        )
+        for row in await session.execute(query)
+    }
 
 
 async def gathered(

@@ -269,7 +269,7 @@ async def _tell(
     about: dict[str, Any] = {
         "subject": f"models/{model}" if shared else f"models/{model}/versions/{look.version}",
         "model": model,
-        "data": _figures(look),
+        "data": _figures(look) | _report(model, look),
         "now": now,
     }
     match look.change:
@@ -326,6 +326,11 @@ def _action_cause(model: str, watch: Watch) -> str:
 def _summary(look: Look) -> str:
     done = ", rolled back" if look.rule.action is Action.ROLLBACK and look.watch.done_at else ""
     return f"{look.judgement.reason}, where {look.rule} is allowed{done}"
+
+
+def _report(model: str, look: Look) -> dict[str, str]:
+    """Where a person sees what has moved."""
+    return {"report": f"/api/v1/models/{model}/drift.html"} if look.rule.drifts else {}
 
 
 def _figures(look: Look) -> dict[str, Any]:

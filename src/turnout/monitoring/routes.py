@@ -1,13 +1,18 @@
+import asyncio
+from datetime import datetime
 from typing import Annotated
 
-from fastapi import Body, Path
+from fastapi import Body, Path, Query
+from fastapi.responses import HTMLResponse
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout import http
 from turnout.http import Actor, Now, Session
 from turnout.monitoring import commands, examples, queries
 from turnout.monitoring.domain.report import DriftView
 from turnout.monitoring.domain.thresholds import Drift, Thresholds
-from turnout.monitoring.drift_report import drift_report
+from turnout.monitoring.drift_report import VersionNotServing, drift_report
+from turnout.monitoring.page.document import HEADERS, page
 from turnout.monitoring.schemas import ThresholdsView, thresholds_view
 from turnout.problems import problems
 from turnout.registry import queries as registry
@@ -16,6 +21,10 @@ from turnout.registry.domain.version import ModelNotFound
 router = http.router("monitoring")
 
 Named = Annotated[str, Path(examples=["fraud-detection"])]
+OfOneVersion = Annotated[
+    str | None,
+    Query(description="Only this one of the versions that serve: a version, or `@` and an alias"),
+]
 
 
 @router.get(
@@ -69,9 +78,11 @@ async def replace_thresholds(
 @router.get(
     "/models/{model}/drift",
     summary="What has moved, and is it the version or the world?",
-    responses=problems(ModelNotFound),
+    responses=problems(ModelNotFound, VersionNotServing),
 )
-async def show_drift(model: Named, session: Session, now: Now) -> DriftView:
+async def show_drift(
+    model: Named, session: Session, now: Now, version: OfOneVersion = None
+) -> DriftView:
     """Each version that serves against its baseline: its features by PSI, its answers by KL
     divergence, its accuracy, errors and latency; and the traffic of the latest hour against the
     same hour of earlier weeks. Distances are less what chance adds to them, and a limit is broken
@@ -79,12 +90,39 @@ async def show_drift(model: Named, session: Session, now: Now) -> DriftView:
 
     What has moved is also held against the version that answers at the same time. If that one shows
     it as well, the world has moved, and going back to it would not help (`whose` is `world`); if
-    not, look at this version and at what it is fed (`version`).
+    not, look at this version and at what it is fed (`version`). `advice` says what to do next.
 
     The limits are those of the `drift` section of the thresholds, or their defaults; nothing fires
     until that section is set. `anomalies` is for people to look at.
+
+    People read it more easily as a page: `show_drift_page`, or `turnout drift` on the command line.
     """
+    return await _report(session, model, version, now)
+
+
+@router.get(
+    "/models/{model}/drift.html",
+    summary="The drift report as a page",
+    response_class=HTMLResponse,
+    responses=problems(ModelNotFound, VersionNotServing),
+)
+async def show_drift_page(
+    model: Named, session: Session, now: Now, version: OfOneVersion = None
+) -> HTMLResponse:
+    """What `show_drift` says, for people: one HTML document with a chart of every feature and of
+    the answers, the worst first. It needs no script and loads nothing, so it may be saved, sent and
+    printed. Alerts of drift link to it, where `TURNOUT_PUBLIC_URL` is set.
+    """
+    report = await _report(session, model, version, now)
+    return HTMLResponse(await asyncio.to_thread(page, report), headers=HEADERS)
+
+
+async def _report(
+    session: AsyncSession, model: str, version: str | None, now: datetime
+) -> DriftView:
     found = await registry.model(session, model)
+    if version is not None:
+        version = (await registry.version(session, found.id, version)).version
     thresholds = await queries.threshold_set(session, found.id)
     limits = (thresholds.thresholds.drift if thresholds else None) or Drift()
-    return await drift_report(session, found, limits, now=now)
+    return await drift_report(session, found, limits, version=version, now=now)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final, Literal
 
@@ -68,7 +68,12 @@ def sends(form: Format, kind: str) -> bool:
 
 
 def message(event: Event, form: Format, *, secret: str, public_url: str | None) -> Message:
-    link = None if public_url is None else public_url.rstrip("/") + _path(event)
+    link = None
+    if public_url is not None:
+        link = public_url.rstrip("/") + _path(event)
+        if _report(event):
+            figures = {**event.data["data"], "report": link}
+            event = replace(event, data={**event.data, "data": figures})
     match form:
         case Format.STANDARD:
             return Message(body=_json(told(event)))
@@ -158,8 +163,17 @@ def _dedup_key(event: Event) -> str:
     return key if len(key) <= PAGERDUTY_KEY else f"turnout/{sha256(key.encode()).hexdigest()}"
 
 
+def _report(event: Event) -> str | None:
+    """The page that an alert brings, such as that of drift."""
+    figures = event.data.get("data")
+    found = figures.get("report") if isinstance(figures, Mapping) else None
+    return found if isinstance(found, str) and found.startswith("/") else None
+
+
 def _path(event: Event) -> str:
-    """Where the API shows what an event is about."""
+    """Where people see what an event is about."""
+    if report := _report(event):
+        return report
     *_, kind, identity = ("", *event.subject.split("/"))
     match kind:
         case "rollouts" | "experiments":

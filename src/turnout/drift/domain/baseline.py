@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
 from math import isfinite
@@ -16,6 +17,7 @@ from turnout.quantities import STRICT, Line
 
 MOST_FEATURES: Final = 200
 MOST_BINS: Final = 50
+MISSING: Final = "missing"
 
 Count = Annotated[int, Ge(0), Le(10**15)]
 Share = Annotated[float, Ge(0), Le(1)]
@@ -74,6 +76,13 @@ class Histogram:
     def bins(self) -> tuple[int, ...]:
         return (*self.counts, self.missing)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each of the bins is called."""
+        between = (f"{low:g} to below {high:g}" for low, high in pairwise(self.edges))
+        ends = f"below {self.edges[0]:g}", f"{self.edges[-1]:g} or more"
+        return (ends[0], *between, ends[1], MISSING)
+
     def cut(self, feature: str) -> Cut:
         return Cut(feature=feature, edges=self.edges)
 
@@ -101,6 +110,10 @@ class Frequencies:
     @property
     def bins(self) -> tuple[int, ...]:
         return (*(self.categories[name] for name in self.names), self.other, self.missing)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return (*self.names, "any other", MISSING)
 
     def cut(self, feature: str) -> Cut:
         return Cut(feature=feature, categories=self.names)
@@ -136,6 +149,17 @@ class Baseline:
     @property
     def cuts(self) -> list[Cut]:
         return [found.cut(name) for name, found in self.distributions.items()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a baseline is from; while `awaited` is set, it is made of so many predictions, as soon
+    as there are."""
+
+    origin: Origin
+    awaited: int | None
+    set_at: datetime
+    set_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

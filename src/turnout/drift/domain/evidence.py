@@ -1,7 +1,7 @@
 """What versions answered in a window, on the bins of a baseline."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import accumulate, pairwise
 
@@ -26,10 +26,21 @@ class Evidence:
     baseline: Baseline
     counts: Mapping[str, Sequence[int]]
     beside: Beside | None = None
+    hours: Hours = field(default_factory=dict)
 
     @property
     def features(self) -> Iterator[str]:
         return iter(self.baseline.features)
+
+    @property
+    def sampled(self) -> int:
+        """Predictions that were counted."""
+        return max(map(sum, self.counts.values()), default=0)
+
+    def by_hour(self, feature: str) -> dict[datetime, Sequence[int]]:
+        """The counts of one feature, in order of time."""
+        place = _places(self.baseline)[feature]
+        return {hour: self.hours[hour][place] for hour in sorted(self.hours)}
 
 
 def evidence(
@@ -52,16 +63,20 @@ def evidence(
         baseline=baseline,
         counts=_by_feature(baseline, list(own.values())),
         beside=beside,
+        hours=own,
     )
 
 
 def _by_feature(baseline: Baseline, rows: Sequence[Sequence[int]]) -> dict[str, Sequence[int]]:
     """Add up hours and divide them by feature; one that never had a value is not reported at all,
     and left out."""
-    sizes = {name: len(found.bins) for name, found in baseline.distributions.items()}
-    ends = accumulate(sizes.values(), initial=0)
     sums = [sum(bins) for bins in zip(*rows, strict=True)]
-    parts = {
-        name: sums[first:last] for name, (first, last) in zip(sizes, pairwise(ends), strict=True)
-    }
+    parts = {name: sums[place] for name, place in _places(baseline).items()}
     return {name: part for name, part in parts.items() if any(part[:-1])}
+
+
+def _places(baseline: Baseline) -> dict[str, slice]:
+    """Where the bins of each feature stand among those of all."""
+    sizes = {name: len(found.bins) for name, found in baseline.distributions.items()}
+    ends = pairwise(accumulate(sizes.values(), initial=0))
+    return {name: slice(*bounds) for name, bounds in zip(sizes, ends, strict=True)}

@@ -54,11 +54,13 @@ def judge_features(rule: Rule, found: Evidence | None) -> Judgement:
         Verdict.INSUFFICIENT_SAMPLE,
     )
     moved = [shift for shift in shifts if shift.verdict is Verdict.FAIL]
+    # What chance makes of a few predictions is no distance to tell of.
+    enough = [one for one in shifts if one.verdict is not Verdict.INSUFFICIENT_SAMPLE] or shifts
     return Judgement(
         verdict=verdict,
-        value=shifts[0].divergence.corrected,
+        value=enough[0].divergence.corrected,
         n=max(shift.n for shift in shifts),
-        reason=_said(moved) if moved else _nothing_moved(rule, shifts, verdict),
+        reason=_said(moved) if moved else _nothing_moved(rule, enough, verdict),
         whose=_of_all(moved),
         features=tuple(shift.feature for shift in moved),
     )
