@@ -167,7 +167,13 @@ def _provenance(one: Fed) -> Provenance | None:
     if one.baseline is None and one.awaited is None:
         return None
     at = NOW - timedelta(days=21)
-    return Provenance(origin=Origin.ROWS, awaited=one.awaited, set_at=at, set_by="ada")
+    return Provenance(
+        origin=Origin.ROWS,
+        awaited=one.awaited,
+        collected=1200 if one.awaited else 0,
+        set_at=at,
+        set_by="ada",
+    )
 
 
 def _judged(number: int, found: Mapping[int, Evidence | None]) -> list[tuple[Rule, Judgement]]:

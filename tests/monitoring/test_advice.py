@@ -85,8 +85,7 @@ def test_a_baseline_to_come_is_waited_for():
     said = report(Fed(version="2.0.0", baseline=None, awaited=5000)).advice
 
     expected = (
-        "Wait: the baseline of 2.0.0 will be made of 5,000 of its answers, and 0 have come in this"
-        " window."
+        "Wait: the baseline of 2.0.0 will be made of 5,000 of its answers, and 1,200 are collected."
     )
     assert said == [expected]
 

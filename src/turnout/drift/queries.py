@@ -31,12 +31,17 @@ async def provenances(session: AsyncSession, version_ids: Collection[int]) -> di
         BaselineRow.version_id,
         BaselineRow.origin,
         BaselineRow.awaited,
+        BaselineRow.collected,
         BaselineRow.set_at,
         BaselineRow.set_by,
     ).where(among(BaselineRow.version_id, version_ids))
     return {
         row.version_id: Provenance(
-            origin=Origin(row.origin), awaited=row.awaited, set_at=row.set_at, set_by=row.set_by
+            origin=Origin(row.origin),
+            awaited=row.awaited,
+            collected=row.collected,
+            set_at=row.set_at,
+            set_by=row.set_by,
         )
         for row in await session.execute(query)
     }

@@ -153,11 +153,11 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Where a baseline is from; while `awaited` is set, it is made of so many predictions, as soon
-    as there are."""
+    """Where a baseline is from; while `awaited` is set, so many answers are `collected` for it."""
 
     origin: Origin
     awaited: int | None
+    collected: int
     set_at: datetime
     set_by: str
 

@@ -123,7 +123,7 @@ def _of_what_is_not_reported(versions: Sequence[VersionDriftView]) -> Iterator[s
 def _of_awaited(one: VersionDriftView, baseline: Provenance) -> str:
     return (
         f"Wait: the baseline of {one.version} will be made of {baseline.awaited:,} of its answers,"
-        f" and {one.answered:,} have come in this window."
+        f" and {baseline.collected:,} are collected."
     )
 
 
