@@ -77,15 +77,30 @@ class TestTwoAtATime:
         assert found == pytest.approx(2 * self.alone, rel=0.4)
         assert np.all(found <= 2 * self.alone)
 
-    def test_are_taken_to_share_nothing_until_it_is_known(self):
-        hour = Past(
-            n=[*([0] * (DAY - 60)), *([EACH] * 60)],
-            x=[*([0] * (DAY - 60)), *([50 * EACH] * 60)],
-            variance=SPREAD**2,
+    @pytest.mark.parametrize(
+        ("level", "minutes", "least", "most"),
+        [
+            pytest.param(going_on(seed=3), 60, 0.9, 1.0, id="share nothing in an hour"),
+            pytest.param(going_on(seed=1), 60, 0.0, 0.15, id="share all in an hour"),
+            pytest.param(going_on(seed=1), 10, 1.0, 1.0, id="have been side by side too briefly"),
+        ],
+    )
+    def test_are_taken_to_go_on_as_they_did_from_minute_to_minute(
+        self, level: Level, minutes: int, least: float, most: float
+    ):
+        full, before = past(level, seed=2), [0.0] * (DAY - minutes)
+        lately = Past(
+            n=before + list(full.n[-minutes:]),
+            x=before + list(full.x[-minutes:]),
+            variance=full.variance,
         )
+        share = variances(Waves.apart(self.own, lately)) / (2 * self.alone)
 
+        assert share == pytest.approx(np.full(len(SCALES), share[0]))
+        assert least <= share[0] <= most
+
+    def test_are_taken_to_share_nothing_where_there_is_one(self):
         assert variances(Waves.apart(self.own, None)) == pytest.approx(2 * self.alone)
-        assert variances(Waves.apart(self.own, hour)) == pytest.approx(2 * self.alone)
 
     def test_say_nothing_where_the_first_says_nothing(self):
         short = Past(n=[EACH] * 60, x=[50 * EACH] * 60, variance=SPREAD**2)

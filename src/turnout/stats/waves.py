@@ -15,8 +15,10 @@ are counted as one.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
+from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
 from turnout.stats.arguments import BadArgument, require_nonnegative
@@ -32,6 +34,8 @@ APART: Final = 32
 
 #: Without so many comparisons of every scale nothing is said: four hours without a gap suffice.
 _FEWEST: Final = 120
+
+_FEWEST_STEPS: Final = 20
 
 _MOST: Final = 0.8
 _SQUARED: Final = 1.6424
@@ -88,22 +92,25 @@ class Waves:
         """Those of the difference to another mean at the same time: what the two share takes no
         part in it. At most those of two that share nothing and are as the first.
 
-        Two that have not been side by side for long enough are taken to share nothing.
+        Two that have not been side by side for four hours are taken to share at all scales what
+        they share from one minute to the next; and nothing, before that can be told.
         """
         alone = cls._of([past])
         if alone is None:
             return None
         most = tuple(2 * variance for variance in alone.variances)
-        if beside is None or not (found := cls._of([past.where(beside), beside.where(past)])):
+        if beside is None:
             return cls(variances=most)
+        both = [past.where(beside), beside.where(past)]
+        found = cls._of(both)
+        if found is None:
+            own = _of_their_own(both, past)
+            return cls(variances=tuple(own * variance for variance in most))
         return cls(variances=tuple(map(min, found.variances, most)))
 
     @classmethod
     def _of(cls, pasts: Sequence[Past]) -> Waves | None:
-        sides = [
-            _Side([0.0, *accumulate(one.n)], [0.0, *accumulate(one.x)], one.variance)
-            for one in pasts
-        ]
+        sides = _sides(pasts)
         found = [_beyond_chance(sides, minutes) for minutes in SCALES]
         known = tuple(one for one in found if one is not None)
         return cls(variances=known) if len(known) == len(SCALES) else None
@@ -128,6 +135,39 @@ class _Side:
     counts: Sequence[float]
     sums: Sequence[float]
     variance: float
+
+
+def _sides(pasts: Sequence[Past]) -> list[_Side]:
+    return [
+        _Side([0.0, *accumulate(one.n)], [0.0, *accumulate(one.x)], one.variance) for one in pasts
+    ]
+
+
+def _of_their_own(both: Sequence[Past], past: Past) -> float:
+    """Of the waves that two would have without sharing any, at most the part that they do have.
+
+    By the squares of steps from minute to minute, and two standard errors above.
+    """
+    squares, chances = _steps(both)
+    if len(squares) < _FEWEST_STEPS:
+        return 1.0
+    alone, by_chance = _steps([past])
+    if not (without := 2 * (fmean(alone) - fmean(by_chance))) > 0:
+        return 1.0
+    beyond = max(0.0, fmean(squares) - fmean(chances))
+    # Steps that follow each other have a correlation of -½: hence 3/k, where it would be 2/k.
+    error = fmean(squares) * math.sqrt(3 / len(squares))
+    return min(1.0, (beyond + 2 * error) / without)
+
+
+def _steps(pasts: Sequence[Past]) -> tuple[list[float], list[float]]:
+    """Squared steps from each minute to the next, and what they would be by chance."""
+    squares, chances = [], []
+    for before, after in pairwise(_means(_sides(pasts), 1)):
+        if before and after:
+            squares.append((after[0] - before[0]) ** 2)
+            chances.append(before[1] + after[1])
+    return squares, chances
 
 
 def _beyond_chance(sides: Sequence[_Side], minutes: int) -> float | None:
