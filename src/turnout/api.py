@@ -29,7 +29,6 @@ from turnout.alerts import queries as alert_queries
 from turnout.alerts.routes import router as alerts
 from turnout.automation import queries as automation_queries
 from turnout.automation.routes import router as updates
-from turnout.callers import Role, Scoping, needs
 from turnout.delivery.routes import router as webhooks
 from turnout.drift.routes import router as drift
 from turnout.events.feed import Feed
@@ -310,10 +309,9 @@ def _add_operations(app: FastAPI, engine: AsyncEngine, gateway: Gateway) -> None
     guarded = http.router("operation", prefix="")
 
     @guarded.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
-    @needs(Role.VIEWER, scoping=Scoping.OWN)
     async def show_metrics() -> Response:
         """The service's own metrics in the Prometheus text format. Give Prometheus a key with the
-        role `viewer`, as `authorization: credentials`."""
+        role `viewer`, for all models, as `authorization: credentials`."""
         return Response(
             prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST
         )

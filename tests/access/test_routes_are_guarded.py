@@ -141,7 +141,6 @@ def test_what_keeps_to_a_callers_models_by_itself_is_known() -> None:
         "GET /api/v1/me",
         "GET /api/v1/models",
         "GET /api/v1/overview",
-        "GET /metrics",  # of the service, and of no model
         "POST /api/v1/experiments/plan",
         "POST /api/v1/release-groups",
     }
