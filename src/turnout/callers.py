@@ -81,10 +81,16 @@ class Caller:
             raise RoleMissing(self, needed)
 
     def check_models(self, models: Collection[str]) -> None:
+        """Refuse models that the caller has named."""
         if self.models is not None:
             for model in models:
                 if model not in self.models:
                     raise ModelOutOfScope(self, model)
+
+    def check_concerned(self, models: Collection[str]) -> None:
+        """Refuse what concerns other models, too, which the caller is not told of."""
+        if self.models is not None and not self.models.issuperset(models):
+            raise ModelsUnnamed(self, by_query=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -258,25 +258,27 @@ class GuardedRoute(APIRoute):
             need = need_of(self.endpoint, request.method)
             caller.check_role(need.roles)
             if caller.models is not None and need.scoping is Scoping.EDGE:
-                caller.check_models(await self._models_of(request, caller, gate))
+                await self._check_models(request, caller, gate)
             request.scope[CALLER] = caller
             return await handle(request)
 
         return guarded
 
-    async def _models_of(self, request: Request, caller: Caller, gate: Gate) -> Collection[str]:
+    async def _check_models(self, request: Request, caller: Caller, gate: Gate) -> None:
         path: dict[str, Any] = request.path_params
         if "model" in path:
-            return [path["model"]]
+            caller.check_models([path["model"]])
+            return
         for parameter, identity in path.items():
             models = await gate.models_of(parameter, str(identity))
             if models is not None:
-                return models
+                caller.check_concerned(models)
+                return
         by_query = any(field.alias == "model" for field in self.dependant.query_params)
         named = request.query_params.getlist("model") if by_query else []
         if not named:
             raise ModelsUnnamed(caller, by_query=by_query)
-        return named
+        caller.check_models(named)
 
 
 class StrictRoute(GuardedRoute):

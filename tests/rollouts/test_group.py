@@ -253,7 +253,7 @@ async def test_who_is_confined_to_a_model_takes_no_place_of_a_group_that_is_not_
             by: dict[str, Any] = {"actor": "ci", "now": driver.clock(), "confined_to": models}
             return (await start(session, "a", launch, **by)).id
 
-    with pytest.raises(GroupOutOfScope, match=r"'ci' is confined to a: .* one of b would be"):
+    with pytest.raises(GroupOutOfScope, match=r"'ci' is confined to a: .* one of another model"):
         await ask(launch, "a")
     scheduled = await ask(later, "a")
     await driver.tick(MINUTE)
@@ -262,5 +262,5 @@ async def test_who_is_confined_to_a_model_takes_no_place_of_a_group_that_is_not_
     theirs = await ask(launch, "a", "b")
 
     assert (refused.event, untouched) == ("aborted", [Phase.RUNNING] * 2)
-    assert "one of b would be aborted, too" in refused.reason
+    assert "one of another model would be aborted, too" in refused.reason
     assert await phases(driver, [*group, theirs]) == [Phase.ABORTED, Phase.ABORTED, Phase.RUNNING]

@@ -75,7 +75,7 @@ async def rollback_model(
     `to_version`, or, without it, to the version that last succeeded in a rollout and was not
     taken off the road since. What leaves is quarantined. Answers the rollout that did it.
     """
-    caller.check_models(await concerned(session, model))
+    caller.check_concerned(await concerned(session, model))
     return await rollout_view(
         session, await restore(session, model, body, actor=actor, now=now), now
     )

@@ -214,7 +214,7 @@ async def roll_back_to_version(
 ) -> RollbackEvent:
     """All traffic goes to `to_version` at once, or to the version that last proved itself. What
     leaves is quarantined: it is not promoted again before a rollout says why it may be."""
-    caller.check_models(await concerned(session, model.name))
+    caller.check_concerned(await concerned(session, model.name))
     wish = Restoration(reason=body.details, to_version=body.to_version)
     await restore(session, model.name, wish, actor=actor, now=now)
     (newest,) = await queries.takedowns(session, model, limit=1)

@@ -20,12 +20,11 @@ class RolloutUnderWay(Conflict):
 
 
 class GroupOutOfScope(Forbidden):
-    def __init__(self, rollout: Rollout, live: Rollout, model: str) -> None:
+    def __init__(self, rollout: Rollout, live: Rollout) -> None:
         allowed = sorted(rollout.confined_to or ())
         super().__init__(
             f"{rollout.created_by!r} is confined to {', '.join(allowed) or 'no model'}: with the"
-            f" rollout under way one of {model} would be aborted, too",
-            model=model,
+            " rollout under way one of another model would be aborted, too",
             models=allowed,
             rollout=str(live.id),
         )

@@ -163,9 +163,8 @@ async def _clear_the_way(
 async def _check_scope(session: AsyncSession, rollout: Rollout, live: Rollout) -> None:
     if rollout.confined_to is None:
         return
-    for model in sorted(await queries.models_of(session, live.id)):
-        if model not in rollout.confined_to:
-            raise GroupOutOfScope(rollout, live, model)
+    if not set(rollout.confined_to).issuperset(await queries.models_of(session, live.id)):
+        raise GroupOutOfScope(rollout, live)
 
 
 def _first_step(
