@@ -20,6 +20,7 @@ from turnout.stats.guardrail import judge_difference
 from turnout.stats.harm import detectable_drift, detectable_share
 from turnout.stats.spent_guardrail import Spending
 from turnout.stats.verdict import Verdict
+from turnout.stats.waves import Waves
 
 HOUR = timedelta(hours=1)
 ERRORS = Known(per_prediction=1, baseline=Baseline(value=0.02, variance=0.0196, proportion=True))
@@ -128,6 +129,25 @@ def test_the_least_harm_that_is_shown(limit: Guardrail, shows: float | None, sho
 
     assert found.shows_as == shows_as
     assert found.shows == (None if shows is None else pytest.approx(shows, rel=0.02))
+
+
+def test_waves_hide_harm_that_is_no_greater_than_they_are():
+    mean, slow = Guardrail(metric="latency_mean", max=60), Guardrail(metric="latency_p99", max=200)
+    waves = {
+        mean: Waves(variances=(4.0,) * 6),  # of a mean over half an hour: ±2 ms, over an hour ±1.4
+        slow: Waves(variances=(2e-5,) * 6),
+    }
+    before, after = (
+        [seen(limit, past=past) for limit in waves] for past in (PAST, replace(PAST, waves=waves))
+    )
+
+    drift = detectable_drift(0.01, 0.8)
+    quiet, swaying = (found[0].shows for found in (before, after))
+    assert quiet is not None
+    assert swaying is not None
+    assert (swaying - 60) ** 2 == pytest.approx((quiet - 60) ** 2 + drift**2 * 4 * 32 / 60)
+    apart = 1_000 / (1 + 1_000 * 2e-5 * 32 / 60 / 0.0099)
+    assert after[1].shows == detectable_share(int(apart), 0.01, alpha=0.01, power=0.8)
 
 
 def test_longer_stages_show_smaller_harm():

@@ -16,6 +16,7 @@ from turnout.observations import history
 from turnout.observations.domain.guardrails import PROPORTIONS, Guardrail
 from turnout.observations.domain.metric import Metric
 from turnout.observations.domain.pace import Pace
+from turnout.observations.waves import waves
 from turnout.problems import problems
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import ModelNotFound, VersionNotFound
@@ -130,10 +131,13 @@ async def _history(
         for stage in plan.stages
         if stage.goal is not None
     }
+    limits = list(dict.fromkeys(_limits(plan)))
+    swaying = await waves(session, limits, model_id=model_id, version_id=version_id, now=now)
     return History(
         predictions_per_day=pace.predictions_per_day if pace else None,
         metrics=metrics,
         goals=goals,
+        waves={limit: one for limit, one in zip(limits, swaying, strict=True) if one},
     )
 
 

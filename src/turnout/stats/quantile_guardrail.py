@@ -95,7 +95,7 @@ def quantile_bounds(
     it vary together (Kish 1965, the design effect; Rao & Scott 1981 for tests).
     """
     require_between(0, 1, q=q, alpha=alpha)
-    each = _together(sketch.count, q, waves)
+    each = together(sketch.count, q, waves)
     apart = math.floor(sketch.count / each)
     more = fewest_that_show_more(apart, 1 - q, alpha)
     less = most_that_show_less(apart, 1 - q, alpha)
@@ -105,15 +105,15 @@ def quantile_bounds(
     )
 
 
-def _together(count: int, q: float, waves: float) -> float:
-    """How many requests tell as much as one that is slow by itself."""
+def together(count: float, q: float, waves: float) -> float:
+    """How many requests tell as much as one would that is slow by itself."""
     return 1 + count * waves / (q * (1 - q))
 
 
 def _counted(count: int, q: float, waves: float) -> str:
     if not waves:
         return ""
-    apart = count / _together(count, q, waves)
+    apart = count / together(count, q, waves)
     return f", which are slow together and count as {apart:,.0f}"
 
 

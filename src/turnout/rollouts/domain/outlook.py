@@ -15,6 +15,8 @@ from turnout.stats.anytime import boundary
 from turnout.stats.baseline import Baseline
 from turnout.stats.bernoulli import most_that_show_less
 from turnout.stats.guardrail import BURN_IN
+from turnout.stats.quantile_guardrail import together
+from turnout.stats.waves import Waves
 
 DAY: Final = timedelta(days=1)
 SECOND: Final = timedelta(seconds=1)
@@ -52,11 +54,12 @@ class Known:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """What is known of the model. No pace: no traffic of late. Metrics are named by their series,
-    goals by themselves."""
+    goals and the guardrails of latencies that come in waves by themselves."""
 
     predictions_per_day: float | None = None
     metrics: Mapping[str, Known] = field(default_factory=dict)
     goals: Mapping[StageGoal, GoalPast] = field(default_factory=dict)
+    waves: Mapping[Guardrail, Waves] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +102,8 @@ def outlook(stage: Stage, limit: Guardrail, history: History, *, alpha: float) -
     shows = None
     if stage.bake > known.delay:
         days = (stage.bake - known.delay) / DAY
-        shows = _shows(limit, known, candidate * days, baseline * days, alpha=alpha)
+        sway = history.waves[limit].over(days * DAY / SECOND) if limit in history.waves else 0.0
+        shows = _shows(limit, known, candidate * days, baseline * days, alpha=alpha, sway=sway)
     in_time = after is not None and after <= stage.longest
     return LimitForecast(
         guardrail=limit,
@@ -188,7 +192,13 @@ def _first(enough: Callable[[float], bool], least: float) -> float:
 
 
 def _shows(
-    limit: Guardrail, known: Known, candidate: float, baseline: float, *, alpha: float
+    limit: Guardrail,
+    known: Known,
+    candidate: float,
+    baseline: float,
+    *,
+    alpha: float,
+    sway: float,
 ) -> float | None:
     # Serving requests must not wait for numpy and scipy to load.
     from turnout.stats.harm import detectable_drift, detectable_share  # noqa: PLC0415
@@ -197,16 +207,25 @@ def _shows(
     if fewest < max(BURN_IN, limit.min_samples):
         return None
     if limit.quantile is not None:
-        rank = alpha / 2 if limit.relative else alpha
-        return detectable_share(int(fewest), 1 - limit.quantile, alpha=rank, power=POWER)
+        arms = 2 if limit.relative else 1
+        apart = int(fewest / together(fewest, limit.quantile, sway / arms))
+        return detectable_share(apart, 1 - limit.quantile, alpha=alpha / arms, power=POWER)
     drift = detectable_drift(alpha, POWER)
-    return _least_harm(limit, known, drift, candidate, baseline if limit.relative else math.inf)
+    beside = baseline if limit.relative else math.inf
+    return _least_harm(limit, known, drift, candidate, beside, sway=sway)
 
 
 def _least_harm(
-    limit: Guardrail, known: Known, drift: float, candidate: float, baseline: float
+    limit: Guardrail,
+    known: Known,
+    drift: float,
+    candidate: float,
+    baseline: float,
+    *,
+    sway: float,
 ) -> float | None:
-    """As far beyond the limit as the events reach, at the variance that the harm itself brings.
+    """As far beyond the limit as the events reach, at the variance that the harm itself brings,
+    and `sway`, that of waves.
 
     A guardrail on a proportion is held against the variance without harm where it is least sure,
     and the data vary as they do with it: in between lies what the two come to. A measurement is
@@ -221,7 +240,7 @@ def _least_harm(
     harm = edge
     for _ in range(_STEPS):
         worse = known.variance(usual + harm)
-        variance = worse * (1 / candidate + 1 / baseline)
+        variance = worse * (1 / candidate + 1 / baseline) + sway
         if limit.metric in PROPORTIONS:
             without = known.variance(usual + beside * harm) * (1 / candidate + 1 / baseline)
             variance = worse / candidate + known.variance(usual) / baseline
