@@ -100,7 +100,7 @@ async def newest_open(
 ) -> Sequence[Alert]:
     """The alerts that are not over, critical ones first, then the newest."""
     critical = Alert.severity == Severity.CRITICAL
-    query = select(Alert).where(Alert.resolved_at.is_(None))
+    query = select(Alert).where(Alert.state != State.RESOLVED)
     if models is not None:
         query = query.where(among(Alert.model, models))
     return (
@@ -120,7 +120,7 @@ async def open_by_model(
     session: AsyncSession, models: Collection[str] | None
 ) -> dict[str | None, dict[Severity, int]]:
     """How many alerts are not over, by model and severity; None stands for the service."""
-    counted = select(Alert.model, Alert.severity, func.count()).where(Alert.resolved_at.is_(None))
+    counted = select(Alert.model, Alert.severity, func.count()).where(Alert.state != State.RESOLVED)
     if models is not None:
         counted = counted.where(among(Alert.model, models))
     found: dict[str | None, dict[Severity, int]] = {}
@@ -135,7 +135,7 @@ async def unresolved(session: AsyncSession) -> dict[tuple[Severity, State], int]
     """How many alerts are not resolved, by severity and state."""
     counted = (
         select(Alert.severity, Alert.state, func.count())
-        .where(Alert.resolved_at.is_(None))
+        .where(Alert.state != State.RESOLVED)
         .group_by(Alert.severity, Alert.state)
     )
     return {(severity, state): count for severity, state, count in await session.execute(counted)}

@@ -3,8 +3,9 @@ from datetime import datetime
 from typing import Any
 
 from pydantic_core import to_jsonable_python
-from sqlalchemy import Select, delete, exists, func, select, update
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from turnout.events.domain import EventType
 from turnout.events.tables import EventCounter, EventRow
@@ -75,11 +76,10 @@ async def number(session: AsyncSession) -> None:
 
 
 async def forget(
-    session: AsyncSession, *, before: datetime, up_to: int, keeping: Select[int]
+    session: AsyncSession, *, before: datetime, up_to: int, keeping: InstrumentedAttribute[int]
 ) -> None:
-    """Drop old events up to a position, except those whose ids `keeping` selects."""
+    """Drop old events up to a position, except those whose ids stand in a column elsewhere."""
+    kept = exists().where(keeping == EventRow.id)
     await session.execute(
-        delete(EventRow).where(
-            EventRow.at < before, EventRow.position <= up_to, EventRow.id.not_in(keeping)
-        )
+        delete(EventRow).where(EventRow.at < before, EventRow.position <= up_to, ~kept)
     )

@@ -191,6 +191,8 @@ async def rollouts(
         query = query.where(Rollout.group_id == group_id)
     if phase is not None:
         query = query.where(Rollout.phase == phase)
+        if not phase.terminal:
+            query = query.where(Rollout.finished_at.is_(None))  # by which they are found at once
     if before is not None:
         query = query.where(Rollout.seq < before)
     return (await session.scalars(query)).all()

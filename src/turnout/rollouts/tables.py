@@ -56,6 +56,8 @@ class Rollout(Base):
             unique=True,
             postgresql_where=text(f"finished_at IS NULL AND phase NOT IN ({_WAITING})"),
         ),
+        # For those not over, of whatever phase, beside a history that only grows.
+        Index("ix_rollout_unfinished", "model_id", postgresql_where=text("finished_at IS NULL")),
         Index(None, "model_id", "seq"),
         Index(None, "group_id"),
         CheckConstraint(f"(finished_at IS NULL) = (phase NOT IN ({_TERMINAL}))", name="finished"),

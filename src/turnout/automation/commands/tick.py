@@ -166,7 +166,7 @@ async def _receive_versions(session: AsyncSession, *, now: datetime) -> None:
     """Queue the updates whose version has been registered, and end those that waited in vain."""
     waiting = (
         select(Update)
-        .where(Update.state == UpdateState.TRAINING)
+        .where(Update.finished_at.is_(None), Update.state == UpdateState.TRAINING)
         .order_by(Update.id)
         .with_for_update(skip_locked=True)
     )
