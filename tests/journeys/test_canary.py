@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from httpx2 import AsyncClient
+from sqlalchemy import update
 
 from tests.conftest import Clock
-from turnout.db import Sessions
+from turnout.db import Sessions, transaction
+from turnout.rollouts.tables import Rollout
 from turnout.settings import Settings
 from turnout.worker import Worker
 
@@ -44,7 +46,10 @@ class Story:
         return identity
 
     async def beat(self, by: timedelta = timedelta(seconds=1)) -> None:
-        self.clock.advance(by)
+        """Let time pass in which nothing changed for the worker that looked, and look again."""
+        now = self.clock.advance(by)
+        async with transaction(self.worker.sessions) as session:
+            await session.execute(update(Rollout).where(Rollout.due_at < now).values(due_at=now))
         await self.worker.fold()
         await self.worker.tick()
 

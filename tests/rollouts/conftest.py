@@ -5,7 +5,7 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests import factories
@@ -123,6 +123,14 @@ class Driver:
             await set_freeze_windows(session, model, windows, actor="ada", now=self.clock())
 
     async def tick(self, after: timedelta = SECOND) -> None:
+        """Let time pass in which nothing changed for the workers that looked, and look again."""
+        now = self.clock.advance(after)
+        async with transaction(self.sessions) as session:
+            behind = Rollout.finished_at.is_(None), Rollout.due_at < now
+            await session.execute(update(Rollout).where(*behind).values(due_at=now))
+        await self.tick_after_outage()
+
+    async def tick_after_outage(self, after: timedelta = timedelta()) -> None:
         self.clock.advance(after)
         await tick(self.sessions, clock=self.clock, interval=SECOND)
 

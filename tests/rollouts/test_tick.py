@@ -193,7 +193,7 @@ async def test_outage_catch_up_stops_at_guarded_stage(driver: Driver) -> None:
     rollout_id = await driver.under_way(stages=(*timed, Stage(weight=5_000, bake=MINUTE)))
     entered = []
     for after in (timedelta(hours=3), MINUTE, MINUTE, MINUTE):
-        await driver.tick(after)
+        await driver.tick_after_outage(after)
         entered.append((await driver.rollout(rollout_id)).progress)
 
     assert [progress.stage for progress in entered] == [1, 2, 3, 3]

@@ -7,7 +7,7 @@ from tests.rollouts.conftest import SECOND, Driver
 from turnout.db import transaction
 from turnout.rollouts.commands.watchdog import report_missed
 from turnout.rollouts.domain.phases import Phase
-from turnout.rollouts.domain.plan import Stage
+from turnout.rollouts.domain.plan import OnDeadline, Stage
 from turnout.rollouts.tables import Rollout
 from turnout.telemetry import ROLLOUTS_MISSED
 
@@ -71,3 +71,19 @@ async def test_a_worker_that_works_misses_nothing(driver: Driver) -> None:
     for _ in range(10):
         await driver.tick()
         assert await missed(driver, timedelta(), interval=SECOND) == 0
+
+
+async def test_time_in_which_nobody_looked_is_no_reason_to_give_up(driver: Driver) -> None:
+    """A service that was down for an hour goes on where it stopped, and still gives up in time."""
+    impatient = Stage(weight=500, bake=10 * MINUTE, on_deadline=OnDeadline.ROLLBACK)
+    rollout_id = await driver.under_way(stages=(impatient, STAGES[1]))
+    await driver.see(rollout_id, 50, after=MINUTE)
+    await driver.tick()
+    await driver.tick_after_outage(timedelta(hours=1))
+    back = await driver.events(rollout_id)
+    await driver.tick(28 * MINUTE)
+    waiting = await driver.events(rollout_id)
+    await driver.tick(MINUTE)
+
+    assert back == waiting == ["started"]
+    assert await driver.events(rollout_id) == ["started", "rolled_back"]

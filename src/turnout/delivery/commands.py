@@ -209,7 +209,7 @@ async def forget(session: AsyncSession, *, now: datetime, days: int) -> None:
         delete(Delivery).where(Delivery.finished_at < before, Delivery.state != State.PENDING)
     )
     handed_out = (await session.scalars(select(WebhookCursor.position))).one()
-    await events.forget(session, before=before, up_to=handed_out, keeping=Delivery.event_id)
+    await events.forget(session, before=before, up_to=handed_out, keeping=select(Delivery.event_id))
 
 
 async def _present(session: AsyncSession) -> int:

@@ -3,9 +3,8 @@ from datetime import datetime
 from typing import Any
 
 from pydantic_core import to_jsonable_python
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import Select, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from turnout.events.domain import EventType
 from turnout.events.tables import EventCounter, EventRow
@@ -76,10 +75,12 @@ async def number(session: AsyncSession) -> None:
 
 
 async def forget(
-    session: AsyncSession, *, before: datetime, up_to: int, keeping: InstrumentedAttribute[int]
+    session: AsyncSession, *, before: datetime, up_to: int, keeping: Select[int]
 ) -> None:
-    """Drop old events up to a position, except those whose ids stand in a column elsewhere."""
-    kept = exists().where(keeping == EventRow.id)
+    """Drop old events up to a position, except those whose ids `keeping` selects."""
+    # Not NOT IN, which reads all of them for each event once they do not fit into memory.
+    (wanted,) = keeping.subquery().columns
+    kept = exists().where(wanted == EventRow.id)
     await session.execute(
         delete(EventRow).where(EventRow.at < before, EventRow.position <= up_to, ~kept)
     )

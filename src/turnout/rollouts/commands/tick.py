@@ -29,8 +29,15 @@ BATCH: Final = 200
 LEASE: Final = timedelta(seconds=5)
 """How long a worker may take to carry out what it found, before another one may try."""
 
+INTERVALS: Final = 3
+
 EARLY: Final = 0.9
 """Of the interval: a beat that comes a little early still finds every rollout due."""
+
+
+def patience(interval: timedelta) -> timedelta:
+    """How late a look may come. A claim is good for its lease, so that much is never too long."""
+    return max(INTERVALS * interval, LEASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +101,8 @@ async def _due(session: AsyncSession, *, now: datetime, interval: timedelta) -> 
     """Claim a batch, the latest first.
 
     A rollout that is due later than one interval from now was put off by a clock that has been
-    set back since, so it is due as well.
+    set back since, so it is due as well. One that was missed has lost nothing by that: evidence
+    could not come in, or was not read, so its stage gets the time back.
     """
     due = (
         select(Rollout.id, Rollout.due_at, Rollout.missed_at)
@@ -120,6 +128,8 @@ async def _due(session: AsyncSession, *, now: datetime, interval: timedelta) -> 
     rows = sorted(await session.execute(claim), key=lambda row: row.was_due)
     for row in rows:
         telemetry.TICK_LATENESS.observe(max(0.0, (now - row.was_due).total_seconds()))
+        if now - row.was_due > patience(interval):
+            row.Rollout.progress = row.Rollout.progress.missed(now - row.was_due)
     for rollout_id in sorted(row.Rollout.id for row in rows if row.was_missed is not None):
         await alarm.seen_again(session, rollout_id, now=now)
     return [row.Rollout for row in rows]

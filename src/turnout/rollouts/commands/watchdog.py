@@ -1,7 +1,6 @@
 """What becomes of rollouts that nobody looks at."""
 
 from datetime import datetime, timedelta
-from typing import Final
 
 from sqlalchemy import select, update
 
@@ -10,27 +9,24 @@ from turnout.access.commands import audit
 from turnout.db import Sessions, transaction
 from turnout.registry.queries import models_by_id
 from turnout.rollouts.commands import alarm
-from turnout.rollouts.commands.tick import BATCH, LEASE, WORKER
+from turnout.rollouts.commands.tick import BATCH, WORKER, patience
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.tables import Rollout
-
-INTERVALS: Final = 3
 
 
 async def report_missed(sessions: Sessions, *, now: datetime, interval: timedelta) -> int:
     """Report the live rollouts that were not evaluated for three intervals, each once.
 
     No claim of another worker keeps them from being taken up again: should that worker wake up, it
-    finds its fence outdated. A claim is good for its lease, so that much is never too long.
+    finds its fence outdated.
     """
-    patience = max(INTERVALS * interval, LEASE)
     missed = (
         select(Rollout.id)
         .where(
             Rollout.finished_at.is_(None),
             Rollout.phase.not_in([phase for phase in Phase if phase.waiting]),
             Rollout.missed_at.is_(None),
-            Rollout.due_at < now - patience,
+            Rollout.due_at < now - patience(interval),
         )
         .limit(BATCH)
         .with_for_update(skip_locked=True)

@@ -123,7 +123,7 @@ def judge(
             evidence.candidate,
             evidence.baseline,
             weight=stage.weight,
-            final=progress.elapsed(now) >= stage.longest,
+            final=progress.elapsed(now) >= stage.longest + progress.unwatched,
         )
         judgement = replace(judgement, goal=goal)
         if goal.status is GoalStatus.HARM and judgement.verdict is not Verdict.FAIL:

@@ -60,10 +60,11 @@ class Stage:
     The stage ends when the bake time is over, every guardrail passes, and, with `approval`, a
     person has approved. A stage that has not passed by `max_duration` pauses the rollout, or rolls
     it back, as `on_deadline` says; the default is three times the bake time, and at least ten
-    minutes more than it. Time spent paused counts towards neither. With `shadow` the candidate gets
-    a copy of the traffic and answers nobody; the weight is then 0. Without `guardrails` the
-    rollout's own apply. With `warm_up`, what is seen in that time after the stage was entered is
-    not counted, and the bake time starts behind it.
+    minutes more than it. Time spent paused counts towards neither; time in which no worker was
+    there to look, not towards `max_duration`. With `shadow` the candidate gets a copy of the
+    traffic and answers nobody; the weight is then 0. Without `guardrails` the rollout's own apply.
+    With `warm_up`, what is seen in that time after the stage was entered is not counted, and the
+    bake time starts behind it.
 
     With a `goal`, the stage is an A/B test: it passes when the candidate is shown to be better,
     and is rolled back when it is shown to be worse. When the search is futile, or has ended

@@ -39,7 +39,9 @@ class Progress:
     yet to be set, which the command that stores this progress does in the same transaction.
     While `warming`, nothing counts: the stage proper begins with a fresh split. Of a rollout that
     is scheduled, `entered_at` is when it may begin. `retreat` is how far a rollback has come that
-    takes its time, also where it could not be carried out to its end.
+    takes its time, also where it could not be carried out to its end. `unwatched` is how much of
+    the time served nobody looked, because no worker or no database was there: the stage may last
+    that much longer before its deadline.
     """
 
     phase: Phase
@@ -52,6 +54,7 @@ class Progress:
     approved: tuple[int, ...] = ()
     warming: bool = False
     retreat: Retreat | None = None
+    unwatched: timedelta = timedelta()
 
     def elapsed(self, now: datetime) -> timedelta:
         """Time served in this stage, pauses left out; a clock that steps back takes none away."""
@@ -62,6 +65,12 @@ class Progress:
     def ends(self, duration: timedelta) -> datetime | None:
         """When the stage will have lasted so long; None while its timer stands still."""
         return None if self.baking_since is None else self.baking_since + duration - self.baked
+
+    def missed(self, time: timedelta) -> "Progress":
+        """Nobody looked for so long, up to now."""
+        if self.baking_since is None:
+            return self
+        return replace(self, unwatched=self.unwatched + time)
 
     def stopped(self, phase: Phase, now: datetime, *, pause: Pause | None = None) -> "Progress":
         """Stop the timer; the traffic stays as it is."""

@@ -220,8 +220,9 @@ def _passed(at: Situation) -> str:
 
 
 def _wait(at: Situation, reason: str) -> Decision:
-    if at.progress.elapsed(at.now) < at.stage.longest:
-        return Hold(reason=reason, next_look=at.progress.ends(at.stage.longest))
+    longest = at.stage.longest + at.progress.unwatched
+    if at.progress.elapsed(at.now) < longest:
+        return Hold(reason=reason, next_look=at.progress.ends(longest))
     late = f"not passed within {at.stage.longest}: {reason}"
     if at.judgement.concern(Worry.AILING_BASELINE) is not None:
         return pause(at, late, by=PausedBy.EVIDENCE)
