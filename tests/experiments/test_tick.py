@@ -5,10 +5,12 @@ import pytest
 from sqlalchemy import event, update
 
 from tests.experiments.conftest import HOUR, MODEL, SECOND, Driver
+from turnout.alerts import queries as alerts
+from turnout.alerts.domain import Kind
 from turnout.db import transaction
 from turnout.experiments.domain.analyse import analyse
 from turnout.experiments.domain.state import Conclusion, Status
-from turnout.experiments.tables import ExperimentStep
+from turnout.experiments.tables import Experiment, ExperimentStep
 from turnout.observations.domain.guardrails import Guardrail
 from turnout.observations.domain.metric import Metric
 from turnout.observations.tables import ArmTotal
@@ -124,8 +126,10 @@ async def test_a_broken_split_pauses_what_would_conclude_by_itself(driver: Drive
     assert newest.conclusion is Conclusion.INVALID
     assert newest.sample_ratio.mismatch
     assert await driver.shares() == {"1.0.0": 100, "2.0.0": 0}
+    assert await open_alerts(driver) == [Kind.SAMPLE_RATIO]
     await driver.stop(experiment_id)
     assert await driver.shares() == {"1.0.0": 100}
+    assert await open_alerts(driver) == []
 
 
 async def test_the_goal_is_looked_at_by_schedule_and_the_rest_at_every_tick(
@@ -202,6 +206,32 @@ async def test_a_winner_that_may_not_take_the_traffic_leaves_the_control(driver:
     assert (step.conclusion, step.winner, step.serves) == (Conclusion.SHIP, "2.0.0", "1.0.0")
     assert "2.0.0 was not promoted: version 2.0.0 of fraud-detection is rejected" in step.reason
     assert await driver.shares() == {"1.0.0": 100}
+
+
+async def test_a_control_that_cannot_answer_calls_somebody(driver: Driver) -> None:
+    experiment_id = await driver.under_way(guardrails=(LIMIT,))
+    await driver.see(experiment_id, {"1.0.0": (200, 150), "2.0.0": (200, 150)}, errors=150)
+    await driver.move("1.0.0", Lifecycle.REJECTED)
+    await driver.tick()
+    stands = (await driver.experiment(experiment_id)).status, await open_alerts(driver)
+    await driver.move("1.0.0", Lifecycle.DEVELOPMENT)
+    await forget_leases(driver)
+    await driver.tick()
+
+    assert stands == (Status.RUNNING, [Kind.ACTION_FAILED])
+    assert await driver.shares() == {"1.0.0": 100}
+    assert await open_alerts(driver) == []
+
+
+async def forget_leases(driver: Driver) -> None:
+    async with transaction(driver.sessions) as session:
+        await session.execute(update(Experiment).values(lease_until=None))
+
+
+async def open_alerts(driver: Driver) -> list[Kind]:
+    async with driver.sessions() as session:
+        found = await alerts.newest_open(session, models=None, limit=10)
+        return [alert.kind for alert in found]
 
 
 async def test_an_experiment_that_fails_does_not_hold_up_the_others(driver: Driver) -> None:

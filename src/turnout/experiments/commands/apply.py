@@ -11,6 +11,7 @@ from turnout.access.commands import audit
 from turnout.events.commands import emit
 from turnout.events.domain import EventType
 from turnout.experiments import queries
+from turnout.experiments.commands import alarm
 from turnout.experiments.domain.machine import Event, Transition
 from turnout.experiments.domain.plan import plan_hash
 from turnout.experiments.domain.state import Conclusion, Progress, Status
@@ -84,6 +85,9 @@ async def apply(
             analysis=None if analysis is None else analysis.number,
         )
     )
+    seen = None if analysis is None else analysis.analysis
+    of = change.model.name
+    await alarm.stepped(session, experiment, of, before, transition, analysis=seen, now=now)
     _audit(session, change, before.status)
     _tell(session, change)
     await session.flush()

@@ -13,6 +13,7 @@ from turnout import telemetry
 from turnout.db import Sessions, transaction
 from turnout.errors import Refusal
 from turnout.experiments import queries
+from turnout.experiments.commands import alarm
 from turnout.experiments.commands.apply import apply
 from turnout.experiments.commands.look import Look, look, remember, store
 from turnout.experiments.domain.evidence import ExperimentEvidence
@@ -169,11 +170,25 @@ async def _settle(sessions: Sessions, claim: Claim, beat: Beat) -> None:
         async with transaction(sessions) as session:
             taken = await _carry_out(session, claim, beat, refusal=None)
     except Refusal as refusal:
-        async with transaction(sessions) as session:
-            taken = await _carry_out(session, claim, beat, refusal=refusal)
+        taken = await _without_winner(sessions, claim, beat, refusal)
     if taken is not None:
         identity = str(claim.experiment_id)
         telemetry.log.info(f"experiment {taken.event}", experiment=identity, reason=taken.reason)
+
+
+async def _without_winner(
+    sessions: Sessions, claim: Claim, beat: Beat, refusal: Refusal
+) -> Transition | None:
+    """Where not even the control can take the traffic, call somebody; it is tried again."""
+    try:
+        async with transaction(sessions) as session:
+            return await _carry_out(session, claim, beat, refusal=refusal)
+    except Refusal as again:
+        async with transaction(sessions) as session:
+            experiment = await queries.locked(session, claim.experiment_id)
+            if experiment.fence == claim.fence:
+                await alarm.not_ended(session, experiment, again, now=beat.clock())
+        return None
 
 
 async def _carry_out(
