@@ -35,10 +35,16 @@ def test_a_duration_is_read_as_people_write_it(written: object, meant: timedelta
 
 @pytest.mark.parametrize(
     "written",
-    ["", "soon", "5", "h", "1h banana", "-5m", True, -1, "P20Y", "9" * 400 + "s", float("nan")],
+    ["", "soon", "5", "h", "1h banana", "-5m", True, -1, "P20Y", "9" * 90 + "s", float("nan")],
 )
 def test_what_is_no_duration_is_refused(written: object):
     with pytest.raises(ValidationError):
+        DURATION.validate_python(written)
+
+
+@pytest.mark.parametrize("written", ["1" * 100_000, "1s" * 100_000, "p" + "1" * 100_000])
+def test_a_duration_without_end_is_not_read(written: str):
+    with pytest.raises(ValidationError, match="at most 100 characters"):
         DURATION.validate_python(written)
 
 
@@ -54,7 +60,10 @@ def test_a_weight_is_percent_outside_and_basis_points_inside(written: float, mea
     assert WEIGHT.dump_python(meant, mode="json") == written
 
 
-@pytest.mark.parametrize("written", [-1, 100.01, 12.345, True, "many", float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "written",
+    [-1, 100.01, 12.345, True, "many", float("nan"), float("inf"), "1e999999999", "1" * 5_000],
+)
 def test_what_is_no_weight_is_refused(written: object):
     with pytest.raises(ValidationError):
         WEIGHT.validate_python(written)

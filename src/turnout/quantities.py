@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Annotated, Any, Final
 
 BASIS_POINTS: Final = 10_000
@@ -23,6 +23,7 @@ STRICT: Final[Any] = {"extra": "forbid", "allow_inf_nan": False}
 """Set as `__pydantic_config__` on a value type that is read from a request."""
 
 _LONGEST = timedelta(days=3650)
+_LONGEST_TEXT = 100
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 _INVISIBLE = re.compile(
@@ -40,6 +41,8 @@ def read_duration(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = value.strip().lower()
+    if len(text) > _LONGEST_TEXT:
+        raise ValueError(f"a duration is written in at most {_LONGEST_TEXT} characters")
     if text and not _DURATION.sub("", text):
         seconds = sum(float(n) * _SECONDS[u] for n, u in _DURATION.findall(text))
         return timedelta(seconds=min(seconds, 2 * _LONGEST.total_seconds()))
@@ -70,8 +73,8 @@ def basis_points(share: object) -> int:
         )
     try:
         exact = Decimal(str(share)) * 100
-    except InvalidOperation:
-        raise ValueError(f"{share!r} is not a number in percent, such as 12.5") from None
+    except ArithmeticError:  # no number, or one beyond all others
+        raise ValueError(f"{str(share)[:100]!r} is not a number in percent, such as 12.5") from None
     if not exact.is_finite() or not 0 <= exact <= BASIS_POINTS:
         raise ValueError(f"a weight lies between 0 and 100 percent, not {share}")
     if exact != exact.to_integral_value():

@@ -55,6 +55,7 @@ def test_the_next_run(cron: str, expected: datetime):
         ("5-1 * * * *", "ranges go up"),
         ("*/0 * * * *", "steps of 1 or more"),
         ("1,,2 * * * *", "'' is no minute"),
+        ("0-59," * 200 + "1 * * * *", "at most 500 characters"),
         ("0 0 30 2 *", "a day that never comes"),
         ("² * * * *", "is no minute"),
     ],

@@ -41,6 +41,7 @@ _WORDS: Final = {
     "@monthly": "0 0 1 * *",
     "@yearly": "0 0 1 1 *",
 }
+LONGEST: Final = 500
 _PART: Final = re.compile(r"(\*|(\w+)(?:-(\w+))?)(?:/(\d+))?", re.ASCII)
 
 
@@ -80,6 +81,8 @@ class Cron:
 
 
 def parse(text: str) -> Cron:
+    if len(text) > LONGEST:
+        raise ValueError(f"a cron expression has at most {LONGEST} characters")
     given = _WORDS.get(text.strip().lower(), text).split()
     if len(given) != len(_FIELDS):
         raise ValueError(
