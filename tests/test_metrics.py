@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import prometheus_client
@@ -18,6 +19,7 @@ from tests.gateway.stage import MODEL, predict, register_server, split
 from tests.rollouts.conftest import Driver, live_driver  # noqa: F401  (a fixture)
 from turnout.alerts.commands import fire
 from turnout.alerts.domain import Kind, Severity
+from turnout.backup.tables import BackupRow
 from turnout.db import transaction
 from turnout.gateway import metrics
 from turnout.gateway.snapshot import Snapshot
@@ -156,8 +158,12 @@ async def test_a_worker_shows_what_waits_and_what_is_open(
     settings: Settings,
 ) -> None:
     await live_driver.under_way()
-    worker = Worker(settings=settings, sessions=live_driver.sessions, clock=live_driver.clock)
+    daily, now = settings.model_copy(update={"backup_hours": 24.0}), live_driver.clock()
+    worker = Worker(settings=daily, sessions=live_driver.sessions, clock=live_driver.clock)
     async with transaction(live_driver.sessions) as session:
+        made = now - timedelta(hours=2)
+        session.add(BackupRow(started_at=made, finished_at=made))
+        session.add(BackupRow(started_at=now, finished_at=now, error="the disk is full"))
         await fire(
             session,
             cause="a test",
@@ -167,7 +173,7 @@ async def test_a_worker_shows_what_waits_and_what_is_open(
             model="checkup",
             summary="accuracy is low",
             data={},
-            now=live_driver.clock(),
+            now=now,
         )
     await worker.measure()
 
@@ -175,6 +181,9 @@ async def test_a_worker_shows_what_waits_and_what_is_open(
     assert value("turnout_rollouts", phase="paused") == 0
     assert value("turnout_rollouts", phase="succeeded") is None
     assert value("turnout_alerts_open", severity="critical", state="firing") == 1
+    assert value("turnout_updates", state="queued") == 0
+    assert value("turnout_updates", state="succeeded") is None
+    assert value("turnout_backup_age_seconds") == 7200
     assert value("turnout_fold_age_seconds") is not None
 
 

@@ -73,6 +73,11 @@ UNFOLDED_AGE: Final = Gauge(
     "turnout_fold_age_seconds", "How long the oldest batch has waited to be folded"
 )
 ROLLOUTS: Final = Gauge("turnout_rollouts", "Rollouts that have not ended, by phase", ["phase"])
+UPDATES: Final = Gauge("turnout_updates", "Updates that have not ended, by state", ["state"])
+BACKUP_AGE: Final = Gauge(
+    "turnout_backup_age_seconds",
+    "How long ago the last good scheduled backup was begun, or first tried in vain",
+)
 ALERTS: Final = Gauge("turnout_alerts_open", "Alerts that are not resolved", ["severity", "state"])
 JOBS: Final = Histogram(
     "turnout_job_duration_seconds",

@@ -20,9 +20,12 @@ from turnout.access.audit_commands import seal_entries
 from turnout.alerts import commands as alerts
 from turnout.alerts import queries as alert_counts
 from turnout.alerts.domain import Severity, State
+from turnout.automation import queries as update_counts
 from turnout.automation.commands import carry as updates
 from turnout.automation.commands import forget as past_updates
 from turnout.automation.commands import tick as automation
+from turnout.automation.domain.update import UpdateState
+from turnout.backup import queries as backups
 from turnout.backup.schedule import back_up_if_due
 from turnout.db import Sessions, lost_connection
 from turnout.delivery import commands as webhooks
@@ -180,13 +183,18 @@ class Worker:
         async with self.sessions() as session:
             batches, oldest = await waiting.unfolded(session)
             phases = await rollouts.under_way(session)
+            open_updates = await update_counts.unfinished(session)
             open_alerts = await alert_counts.unresolved(session)
+            backup = await backups.newest(session) if self.settings.backup_hours else None
         telemetry.UNFOLDED.set(batches)
-        age = 0.0 if oldest is None else (self.clock() - oldest).total_seconds()
-        telemetry.UNFOLDED_AGE.set(max(0.0, age))
+        telemetry.UNFOLDED_AGE.set(_age(oldest, self.clock()))
+        telemetry.BACKUP_AGE.set(_age(backup, self.clock()))
         for phase in Phase:
             if not phase.terminal:
                 telemetry.ROLLOUTS.labels(phase).set(phases.get(phase, 0))
+        for step in UpdateState:
+            if not step.over:
+                telemetry.UPDATES.labels(step).set(open_updates.get(step, 0))
         for severity in Severity:
             for state in (State.FIRING, State.ACKNOWLEDGED):
                 count = open_alerts.get((severity, state), 0)
@@ -238,6 +246,10 @@ class Worker:
         await self.calls.close()
         await self.runtimes.close()
         telemetry.log.info("worker stopped")
+
+
+def _age(moment: datetime | None, now: datetime) -> float:
+    return 0.0 if moment is None else max(0.0, (now - moment).total_seconds())
 
 
 def _guarded(job: Job, under_way: set[asyncio.Task[None]]) -> Job:

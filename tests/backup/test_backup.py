@@ -21,6 +21,8 @@ from tests.registry import onnx_files
 from turnout import migrations
 from turnout.access.audit_commands import seal_entries
 from turnout.access.audit_queries import verification
+from turnout.alerts.domain import State
+from turnout.alerts.tables import Alert
 from turnout.backup import archive, commands, postgres
 from turnout.backup.archive import DUMP, MANIFEST, Damaged
 from turnout.backup.domain import CannotWrite
@@ -270,6 +272,7 @@ async def test_a_backup_that_fails_says_why_and_is_tried_again(
     (tmp_path / "file").write_text("in the way")
     hourly = settings.model_copy(update={"backup_hours": 24.0, "backup_dir": tmp_path / "file"})
     await back_up_if_due(sessions, hourly, now=clock())
+    assert await told(sessions) == [("backup", State.FIRING)]
     good = hourly.model_copy(update={"backup_dir": tmp_path / "backups"})
     await back_up_if_due(sessions, good, now=clock.advance(timedelta(minutes=59)))
     await back_up_if_due(sessions, good, now=clock.advance(timedelta(minutes=1)))
@@ -278,6 +281,13 @@ async def test_a_backup_that_fails_says_why_and_is_tried_again(
         rows = (await session.scalars(select(BackupRow).order_by(BackupRow.id))).all()
     assert [row.error is None for row in rows] == [False, True]
     assert "could not be written" in str(rows[0].error)
+    assert await told(sessions) == [("backup", State.RESOLVED)]
+
+
+async def told(sessions: Sessions) -> list[tuple[str, State]]:
+    async with sessions() as session:
+        alerts = await session.scalars(select(Alert).order_by(Alert.id))
+        return [(alert.kind.value, alert.state) for alert in alerts]
 
 
 async def test_a_full_disk_is_not_called_a_damaged_backup(backup: commands.Backup, tmp_path: Path):

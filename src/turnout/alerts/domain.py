@@ -30,6 +30,7 @@ class Kind(StrEnum):
     BASELINE = "baseline"
     UNWATCHED = "unwatched"
     ROLLBACK = "rollback"
+    BACKUP = "backup"
 
 
 class State(StrEnum):

@@ -4,14 +4,18 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout import telemetry
+from turnout.alerts import commands as alerts
+from turnout.alerts.domain import Kind, Severity
 from turnout.backup import commands
 from turnout.backup.tables import BackupRow
 from turnout.db import Sessions, transaction
 from turnout.settings import Settings
 
 LOCK: Final = 0x6261636B
+CAUSE: Final = "backup"
 RETRY: Final = timedelta(hours=1)
 """After a failure, or when whoever began it has died."""
 
@@ -19,8 +23,8 @@ RETRY: Final = timedelta(hours=1)
 async def back_up_if_due(sessions: Sessions, settings: Settings, *, now: datetime) -> None:
     """Make a backup if the last good one is old enough, and remove those kept long enough.
 
-    Of several workers, one makes it: the claim is a row. What fails is written down and logged,
-    and tried again an hour later.
+    Of several workers, one makes it: the claim is a row. What fails is written down, fires an
+    alert, and is tried again an hour later.
     """
     if settings.backup_hours is None:
         return
@@ -39,9 +43,27 @@ async def back_up_if_due(sessions: Sessions, settings: Settings, *, now: datetim
     async with transaction(sessions) as session:
         done = update(BackupRow).where(BackupRow.id == claimed)
         await session.execute(done.values(finished_at=now, **found))
+        await _tell(session, found.get("error"), now=now)
     if "error" not in found:
         kept = timedelta(days=settings.backup_retention_days)
         commands.remove_outlived(settings.backup_directory, now=now, kept=kept)
+
+
+async def _tell(session: AsyncSession, error: object, *, now: datetime) -> None:
+    if error is None:
+        await alerts.resolve(session, cause=CAUSE, reason="a backup was made", now=now)
+        return
+    await alerts.fire(
+        session,
+        cause=CAUSE,
+        kind=Kind.BACKUP,
+        severity=Severity.CRITICAL,
+        subject="backups",
+        model=None,
+        summary=f"the scheduled backup failed, and is tried again every hour: {error}",
+        data={"error": error},
+        now=now,
+    )
 
 
 async def _address(sessions: Sessions) -> str:
