@@ -122,7 +122,7 @@ async def carried_out(
     by_query = "reason" in operation.query
     sent: dict[str, Any] = {}
     if operation.takes_json:
-        sent["json"] = body if by_query else body | reason
+        sent["json"] = body | reason if "reason" in operation.body else body
     if "file" in change:
         sent["content"] = change["file"]
     return await client.request(
