@@ -70,6 +70,10 @@ STORED: Final = [
         "version=model_version/version",
     ),
     do("set_registered_model_alias", {"name": "{name}", "alias": "champion", "version": "1"}),
+    do(
+        "transition_model_version_stage",
+        {"name": "{name}", "version": "1", "stage": "Archived"},
+    ),
 ]
 
 BY_OPERATION: Final[Mapping[str, Sequence[Change]]] = {
