@@ -83,6 +83,61 @@ async def test_of_a_body_that_is_wrong_all_over_not_everything_is_told(client: A
     assert problem["detail"] == "body.field-0: unknown field (and 4999 more)"
 
 
+COUNTED = {"edges": [1, 2], "counts": "many"}
+MISSING = {"edges": [1, 2]}
+LIMITLESS = {"staging": {"gates": [{"kind": "metric", "metric": "auc"}]}}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "fields"),
+    [
+        pytest.param(
+            "POST",
+            "versions",
+            {"version": "1.0.0", "metrics": {"<auc>": "high"}},
+            {"body.metrics.<auc>"},
+            id="a key in angle brackets",
+        ),
+        pytest.param(
+            "POST",
+            "versions",
+            {"version": "1.0.0", "runtime": {"kind": "http", "<host>": 1}},
+            {"body.runtime.url", "body.runtime.<host>"},
+            id="a field of a kind, and one that is missing",
+        ),
+        pytest.param(
+            "PUT",
+            "versions/1.0.0/baseline",
+            {"features": [1]},
+            {"body.features"},
+            id="a list where a form has an object",
+        ),
+        pytest.param("PUT", "gate-policy", LIMITLESS, {"body.staging.gates[0]"}, id="a whole kind"),
+        pytest.param(
+            "PUT",
+            "versions/1.0.0/baseline",
+            {"features": {"<amount>": COUNTED}},
+            {"body.features.<amount>.counts"},
+            id="a field of a form",
+        ),
+        pytest.param(
+            "PUT",
+            "versions/1.0.0/baseline",
+            {"features": {"amount": MISSING}},
+            {"body.features.amount.counts"},
+            id="a field that a form misses",
+        ),
+    ],
+)
+async def test_what_is_malformed_is_named_by_where_it_stands(
+    client: AsyncClient, method: str, path: str, body: dict[str, object], fields: set[str]
+):
+    response = await client.request(method, f"models/fraud-detection/{path}", json=body)
+
+    assert response.status_code == 422
+    assert {error["field"] for error in response.json()["errors"]} == fields
+
+
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
 async def test_json_that_is_not_json_is_refused(client: AsyncClient, number: str):
     response = await client.post(

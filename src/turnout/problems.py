@@ -92,14 +92,9 @@ def answer(request: Request, refusal: Refusal) -> JSONResponse:
 
 
 def location(path: Sequence[str | int]) -> str:
-    """Write where a bad value stands: `body.stages[1].weight`.
-
-    A part in angle brackets tells which of several forms a value was read as, and is no field.
-    """
+    """Write where a bad value stands: `body.stages[1].weight`."""
     text = ""
     for part in path:
-        if isinstance(part, str) and part.startswith("<"):
-            continue
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
 
@@ -127,12 +122,33 @@ def _reason(error: Mapping[str, Any]) -> str:
     return words.format(**error.get("ctx", {}))
 
 
-def _errors(found: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def _place(error: Mapping[str, Any], body: Any) -> Sequence[str | int]:
+    """Where in what was sent an error is. Pydantic's path tells, too, as which of several forms a
+    value was read, if only by its `kind`: that is no place in the body, unlike all else in the
+    path but what is missing there."""
+    path: Sequence[str | int] = error["loc"]
+    if path[0] != "body" or not isinstance(body, (dict, list)):
+        return path
+    found: list[str | int] = [path[0]]
+    kind: object = None
+    at: Any = body
+    for part in path[1:]:
+        here = part in at if isinstance(at, dict) else isinstance(at, list) and type(part) is int
+        if isinstance(at, dict) and kind is None and part == at.get("kind"):
+            kind = part
+        elif here:
+            found.append(part)
+            at, kind = at[part], None
+    missing = error["type"] in {"missing", "missing_argument"}
+    return [*found, path[-1]] if missing else found
+
+
+def _errors(found: Sequence[Mapping[str, Any]], body: Any) -> list[dict[str, str]]:
     """A list that is too short only because what it holds is malformed is no error of its own, and
     a body that route and dependency read is malformed once."""
     around = {error["loc"][:depth] for error in found for depth in range(len(error["loc"]))}
     errors = dict.fromkeys(
-        (location(error["loc"]), _reason(error))
+        (location(_place(error, body)), _reason(error))
         for error in found
         if error["type"] != "too_short" or error["loc"] not in around
     )
@@ -151,7 +167,7 @@ class Malformed(Unprocessable):
 
 def malformed(error: RequestValidationError) -> Malformed:
     found = error.errors()
-    errors = _errors(found[:MOST_READ])
+    errors = _errors(found[:MOST_READ], error.body)
     first, *others = errors
     others_in_all = len(others) + len(found[MOST_READ:])
     more = f" (and {others_in_all} more)" if others_in_all else ""
