@@ -9,18 +9,18 @@ from rich.text import Text
 
 from turnout.cli import render
 from turnout.cli.remote import DEFAULT_URL, Url, call, connected
-from turnout.cli.render import coloured, table
+from turnout.cli.render import coloured, counted, table
 
 
 def overview(url: Url = DEFAULT_URL) -> None:
     """Show the health of everything. Exit status 0: nothing critical; 1: something is."""
     with connected(url) as client:
         found = call(client, "GET", "overview", params={"limit": 500})
-        render.out.print(_overview(found))
+        render.out.print(look(found))
     raise typer.Exit(1 if found["health"] == "critical" else 0)
 
 
-def _overview(found: Mapping[str, Any]) -> RenderableType:
+def look(found: Mapping[str, Any]) -> RenderableType:
     totals = found["totals"]
     counts = {
         "model": totals["models"],
@@ -30,8 +30,9 @@ def _overview(found: Mapping[str, Any]) -> RenderableType:
         "update": sum(totals["updates"].values()),
     }
     heading = coloured(found["health"])
-    said = (f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items())
-    heading.append(f": {', '.join(said)}", "default")
+    heading.append(
+        f": {', '.join(counted(count, what) for what, count in counts.items())}", "default"
+    )
     rows = table("", "model", "health", "serves", "of late", "under way")
     for model in found["models"]:
         serves = "\n".join(f"{one['version']} {one['weight']} %" for one in model["serving"])

@@ -1,6 +1,7 @@
 """Calls to a running Turnout; refusals are shown in the words of their problem documents."""
 
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,7 +31,10 @@ def connected(url: str) -> Iterator[httpx2.Client]:
     """Open a client whose trouble ends the command with a sentence and status 1."""
     try:
         with httpx2.Client(
-            base_url=f"{url.rstrip('/')}/api/v1/", timeout=30, headers=_authorization()
+            base_url=f"{url.rstrip('/')}/api/v1/",
+            timeout=30,
+            headers=_authorization(),
+            verify=trusted(url),
         ) as client:
             yield client
     except httpx2.InvalidURL as error:
@@ -38,6 +42,14 @@ def connected(url: str) -> Iterator[httpx2.Client]:
     except httpx2.TransportError as error:
         reason = str(error).rstrip(".")
         raise fail(f"no answer from {url}: {reason}. Is `turnout serve` running there?") from None
+
+
+def trusted(url: str) -> ssl.SSLContext | bool:
+    """Whose certificates are believed. Without TLS nobody's: to load them takes as long as many a
+    command does."""
+    if url.lower().startswith("http:"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return True
 
 
 def _authorization() -> dict[str, str]:

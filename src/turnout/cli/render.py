@@ -58,6 +58,11 @@ COLOURS: Final = {
 BAR: Final = 20
 
 
+def counted(count: int, what: str) -> str:
+    """`1 model`, `2 models`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def coloured(word: str) -> Text:
     return Text(word.replace("_", " "), style=COLOURS.get(word, "default"))
 

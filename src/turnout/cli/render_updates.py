@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from turnout.cli.render import Json, coloured, table, when
+from turnout.cli.render import Json, coloured, counted, table, when
 
 
 def updates(found: Sequence[Json]) -> RenderableType:
@@ -66,7 +66,7 @@ def statistics(found: Json) -> RenderableType:
     share = "no update was tried" if rate is None else f"{rate:.0%} of those tried succeeded"
     waiting = sum(found["unfinished"].values()) - found["under_way"]
     heading = Text(
-        f"{ended['ended']} updates ended in {found['days']} days: {share};"
+        f"{counted(ended['ended'], 'update')} ended in {counted(found['days'], 'day')}: {share};"
         f" {found['under_way']} of {found['at_once']} under way, {waiting} waiting"
     )
     rows = table("", "state", "updates")
