@@ -33,7 +33,7 @@ UNAUDITED: Final = {
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """With the doors closed: they change things by the same commands, but for what the classic one
-    notes of its tests, and give no reasons."""
+    notes of its tests, and give reasons of their own."""
     return settings.model_copy(update={"interop": ""})
 
 

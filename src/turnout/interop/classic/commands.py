@@ -86,6 +86,7 @@ async def create_test(
 ) -> str:
     """Write a test down; no traffic moves before it is started."""
     test_id = asked.test_id or f"test-{uuid7(now)[-12:]}"
+    reason = asked.description or asked.name or _said(test_id, "planned")
     values = {"model_id": model.id, "test_id": test_id, "asked": asked}
     values |= {"created_by": actor, "created_at": now}
     insertion = insert(ClassicTest).values(values).on_conflict_do_nothing()
@@ -94,7 +95,7 @@ async def create_test(
         raise AbTestExists(test_id)
     if not asked.canary:
         made = await experiments.create(
-            session, model.name, plan(asked, test_id), actor=actor, now=now, reason=None
+            session, model.name, plan(asked, test_id), actor=actor, now=now, reason=reason
         )
         row.experiment_id = made.id
     known = await queries.version_ids(session, model, asked)
@@ -107,6 +108,7 @@ async def create_test(
         action="ab_test.created",
         subject=_subject(model, test_id),
         after=to_jsonable_python(asked),
+        reason=reason,
         now=now,
     )
     await session.flush()
@@ -118,7 +120,7 @@ async def start_test(
 ) -> None:
     row = await queries.test_row(session, model, test_id)
     if row.experiment_id is not None:
-        said = machine.Order()
+        said = machine.Order(reason=_said(test_id, "started"))
         await start_experiment(session, row.experiment_id, said, actor=actor, now=now)
         return
     if row.rollout_id is not None:
@@ -155,14 +157,19 @@ async def conclude_test(
         return
     assert row.rollout_id is not None
     shown = of_canary(found)
-    reason = f"A/B test {test_id} concluded: {shown.recommendation}"
+    reason = f"{_said(test_id, 'concluded')}: {shown.recommendation}"
     if promote_winner and shown.winner == "treatment":
         await _promote(session, row.rollout_id, reason, **by)
     else:
         await rollout_order.abort(session, row.rollout_id, Order(reason=reason), **by)
     row.concluded_at = now
-    audit(session, action="ab_test.concluded", subject=_subject(model, test_id), **by)
+    subject = _subject(model, test_id)
+    audit(session, action="ab_test.concluded", subject=subject, reason=reason, **by)
     await session.flush()
+
+
+def _said(test_id: str, verb: str) -> str:
+    return f"A/B test {test_id} {verb}"
 
 
 def _subject(model: ModelRef, test_id: str) -> str:
@@ -232,5 +239,5 @@ async def set_standard(
     """Replace the four limits; rules of the model's own stay."""
     found = await thresholds.threshold_set(session, model.id)
     rules = found.thresholds.rules if found else ()
-    wanted = Thresholds(rules=rules, standard=standard)
+    wanted = Thresholds(rules=rules, standard=standard, reason="limits set at the classic path")
     await monitoring.set_thresholds(session, model.name, wanted, actor=actor, now=now)

@@ -212,7 +212,7 @@ def launch(test: ABTest, key: str) -> Launch:
         strategy=Strategy.CANARY,
         stages=PHASES,
         guardrails=LIMITS,
-        reason=f"A/B test {key}",
+        reason=f"A/B test {key} started",
     )
 
 

@@ -23,6 +23,9 @@ from turnout.registry.domain.version import ModelExists, ModelNotFound, VersionE
 
 TAG: Final = "MLflow"
 PREFIX: Final = "/api/2.0/mlflow"
+NOTE: Final = "through MLflow's API"
+"""Why something was changed: MLflow's client is not asked, and has no field to say it in."""
+
 KINDS: Final[Mapping[type[Refusal], tuple[int, str]]] = {
     AliasNotFound: (400, "INVALID_PARAMETER_VALUE"),
     ModelExists: (400, "RESOURCE_ALREADY_EXISTS"),

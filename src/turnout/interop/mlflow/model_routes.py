@@ -6,7 +6,7 @@ from fastapi import Query
 from turnout import http
 from turnout.callers import Role, Scoping, needs
 from turnout.http import Actor, Calling, Now, Session
-from turnout.interop.mlflow.dialect import PREFIX, REFUSALS, TAG, MlflowRoute, NameStays
+from turnout.interop.mlflow.dialect import NOTE, PREFIX, REFUSALS, TAG, MlflowRoute, NameStays
 from turnout.interop.mlflow.domain.filters import OF_MODELS, conditions, model_order
 from turnout.interop.mlflow.domain.tags import tagged, untagged
 from turnout.interop.mlflow.lookups import (
@@ -41,7 +41,6 @@ from turnout.registry.domain.version import NewModel as Registration
 
 router = http.router(TAG, prefix=PREFIX, route_class=MlflowRoute, responses=REFUSALS)
 
-NOTE = "through MLflow's API"
 Name = Annotated[str, Query(examples=["fraud-detection"])]
 
 
@@ -63,7 +62,7 @@ async def create_registered_model(
         tags=details.tags,
         metadata=details.metadata,
     )
-    row = await commands.register_model(session, new, actor=actor, now=now, reason=None)
+    row = await commands.register_model(session, new, actor=actor, now=now, reason=NOTE)
     return await _shown(session, ModelRef(id=row.id, name=row.name))
 
 
@@ -113,7 +112,7 @@ async def update_registered_model(
         lambda details: replace(details, description=body.description),
         actor=actor,
         now=now,
-        reason=None,
+        reason=NOTE,
     )
     return await _shown(session, found)
 
@@ -156,7 +155,7 @@ async def set_registered_model_tag(
         lambda details: tagged(details, {body.key: body.value}),
         actor=actor,
         now=now,
-        reason=None,
+        reason=NOTE,
     )
     return Nothing()
 
@@ -174,7 +173,7 @@ async def delete_registered_model_tag(
         lambda details: untagged(details, body.key),
         actor=actor,
         now=now,
-        reason=None,
+        reason=NOTE,
     )
     return Nothing()
 
@@ -186,7 +185,7 @@ async def set_registered_model_alias(
 ) -> Nothing:
     """Lets `models:/<name>@<alias>` lead to this version, from one moment to the next."""
     listed = await version_of(session, caller, body.name, body.version)
-    aim = Aim(version=listed.record.version)
+    aim = Aim(version=listed.record.version, reason=NOTE)
     await aliases.point(session, listed.record.model_id, body.alias, aim, actor=actor, now=now)
     return Nothing()
 
@@ -200,7 +199,7 @@ async def delete_registered_model_alias(
     found = await model_of(session, caller, body.name)
     try:
         await aliases.drop(
-            session, found.id, body.alias, expected=None, actor=actor, now=now, reason=None
+            session, found.id, body.alias, expected=None, actor=actor, now=now, reason=NOTE
         )
     except AliasNotFound:
         return Nothing()

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.callers import Caller
 from turnout.interop.mlflow import schemas
+from turnout.interop.mlflow.dialect import NOTE
 from turnout.interop.mlflow.domain.filters import SEMVER
 from turnout.interop.mlflow.domain.naming import semver_of
 from turnout.interop.mlflow.domain.tags import OURS, Origin, copied_from, tagged
@@ -44,16 +46,19 @@ async def register(
         VersionDetails(description=body.description, run_id=body.run_id or None), given
     )
     new = _registration(str(version), details, body, original)
-    row = await commands.register_version(
-        session, model.name, new, actor=caller.name, now=now, reason=None
-    )
+    by: dict[str, Any] = {"actor": caller.name, "now": now, "reason": _reason(body)}
+    row = await commands.register_version(session, model.name, new, **by)
     if original is not None and original.file_sha256 is not None:
         size = (original.artifact.size if original.artifact else None) or 0
         file = File(sha256=original.file_sha256, size=size)
-        await commands.attach_artifact(
-            session, row.id, file, original.signature, actor=caller.name, now=now, reason=None
-        )
+        await commands.attach_artifact(session, row.id, file, original.signature, **by)
     return row.id
+
+
+def _reason(body: schemas.NewVersion) -> str:
+    if copied_from(body.source):
+        return f"copied from {body.source} {NOTE}"
+    return f"logged by run {body.run_id}, {NOTE}" if body.run_id else f"registered {NOTE}"
 
 
 def _registration(

@@ -12,10 +12,17 @@ from turnout.gates.dependencies import Gates
 from turnout.gates.domain.outcome import GatesNotPassed, Outcome
 from turnout.gates.moves import Request as Move
 from turnout.http import Calling, Resources, Session, Work
-from turnout.interop.mlflow.dialect import PREFIX, REFUSALS, TAG, MlflowRoute, NothingToArchive
+from turnout.interop.mlflow.dialect import (
+    NOTE,
+    PREFIX,
+    REFUSALS,
+    TAG,
+    MlflowRoute,
+    NothingToArchive,
+)
 from turnout.interop.mlflow.domain.stages import SHOWN, Stage, read_stage, steps
 from turnout.interop.mlflow.lookups import model_of, version_id_of
-from turnout.interop.mlflow.model_routes import NOTE, Name
+from turnout.interop.mlflow.model_routes import Name
 from turnout.interop.mlflow.schemas import (
     FoundVersions,
     OneVersion,

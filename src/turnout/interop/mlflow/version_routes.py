@@ -6,7 +6,7 @@ from fastapi import Query
 from turnout import http
 from turnout.callers import Role, Scoping, needs
 from turnout.http import Actor, Calling, Now, Session
-from turnout.interop.mlflow.dialect import PREFIX, REFUSALS, TAG, MlflowRoute, NoLocation
+from turnout.interop.mlflow.dialect import NOTE, PREFIX, REFUSALS, TAG, MlflowRoute, NoLocation
 from turnout.interop.mlflow.domain.filters import OF_VERSIONS, conditions, version_order
 from turnout.interop.mlflow.domain.tags import semver_kept, tagged, untagged
 from turnout.interop.mlflow.lookups import (
@@ -119,7 +119,7 @@ async def update_model_version(
         lambda details: replace(details, description=body.description),
         actor=actor,
         now=now,
-        reason=None,
+        reason=NOTE,
     )
     return await _shown(session, listed.record.id)
 
@@ -153,7 +153,7 @@ async def set_model_version_tag(
         lambda details: tagged(details, {body.key: body.value}),
         actor=actor,
         now=now,
-        reason=None,
+        reason=NOTE,
     )
     return Nothing()
 
@@ -172,7 +172,7 @@ async def delete_model_version_tag(
         lambda details: untagged(details, body.key),
         actor=actor,
         now=now,
-        reason=None,
+        reason=NOTE,
     )
     return Nothing()
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -21,6 +21,7 @@ from turnout.interop.quickstart.domain import (
     with_weight,
 )
 from turnout.interop.quickstart.schemas import Registration
+from turnout.quantities import percent
 from turnout.registry import commands as registry
 from turnout.registry.domain.semver import SemVer
 from turnout.registry.domain.version import ModelRef, NewVersion, VersionDetails
@@ -47,7 +48,7 @@ async def register(session: AsyncSession, new: Registration, *, actor: str, now:
         ),
         actor=actor,
         now=now,
-        reason=None,
+        reason="registered in the quick start",
     )
     return entry(row.id, row.version, row.details)
 
@@ -63,14 +64,16 @@ async def activate(
         raise NoSuchId(model_id)
     check_owner(split, Owner(kind=OwnerKind.PERSON, id=actor))
     weights = with_weight(entries, split, wanted, weight)
+    by: dict[str, Any] = {"actor": actor, "now": now}
+    by["reason"] = f"{model_id} given {percent(weight)} % in the quick start"
     if weights:
-        await _spread(session, model, entries, weights, actor=actor, now=now)
+        await _spread(session, model, entries, weights, **by)
     elif present(entries, split):
-        await traffic.withdraw(session, model, actor=actor, now=now)
+        await traffic.withdraw(session, model, **by)
     for each in entries:
         asked = weights.get(each.version_id, 0)
         if each.asked != asked:
-            await _note(session, replace(each, asked=asked), actor=actor, now=now)
+            await _note(session, replace(each, asked=asked), **by)
 
 
 async def _spread(
@@ -78,9 +81,7 @@ async def _spread(
     model: ModelRef,
     entries: Sequence[Entry],
     weights: Mapping[int, int],
-    *,
-    actor: str,
-    now: datetime,
+    **by: Any,
 ) -> None:
     shares = proportional(weights)
     await traffic.set_split_by_hand(
@@ -92,15 +93,12 @@ async def _spread(
             for each in entries
             if each.version_id in shares
         ],
-        actor=actor,
-        now=now,
+        **by,
     )
 
 
-async def _note(session: AsyncSession, noted: Entry, *, actor: str, now: datetime) -> None:
+async def _note(session: AsyncSession, noted: Entry, **by: Any) -> None:
     def edit(details: VersionDetails) -> VersionDetails:
         return replace(details, metadata={**details.metadata, NOTE: noted.note})
 
-    await registry.edit_version(
-        session, noted.version_id, edit, actor=actor, now=now, reason="traffic set by hand"
-    )
+    await registry.edit_version(session, noted.version_id, edit, **by)
