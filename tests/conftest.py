@@ -53,8 +53,22 @@ SERVER = "TURNOUT_TEST_SERVER"
 NAMES = itertools.count()
 
 
+FIRST = (
+    "tests/faults/",
+    "tests/journeys/",
+    "tests/demo/",
+    "tests/client/test_process.py",
+    "tests/delivery/test_cli.py",
+    "tests/test_contract.py",
+)
+"""What takes long, or waits for processes. Last, it would keep one worker of pytest at it while the
+others have nothing left; first, others use the time that it waits."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """On a server of one's own, run what touches it: the rest says the same as without."""
+    """Put what takes long first. On a server of one's own, run what touches it: the rest says the
+    same as without."""
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
     if SERVER not in os.environ:
         return
     touching = [item for item in items if "server" in getattr(item, "fixturenames", ())]
