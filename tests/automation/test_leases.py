@@ -8,6 +8,7 @@ from sqlalchemy import text
 from tests.automation.conftest import SLOWLY, Dispatcher
 from tests.delivery.receivers import Receiver
 from turnout.db import Sessions, transaction
+from turnout.settings import Settings
 from turnout.worker import Worker
 
 
@@ -98,6 +99,33 @@ async def test_a_lease_is_renewed_while_its_worker_works(
     await live_dispatcher.call("POST", f"updates/{update}/cancel", {"reason": "wrong data"})
     await working  # though the rule has not answered yet
     assert await live_dispatcher.states(update) == ["queued", "validating", "cancelled"]
+
+
+async def test_a_long_check_holds_up_no_other_update(
+    live_dispatcher: Dispatcher, slow_rule: Receiver, settings: Settings
+):
+    await live_dispatcher.release("1.0.0", model="other")
+    await live_dispatcher.register("2.0.0", model="other")
+    idle = live_dispatcher.worker
+    worker = Worker(
+        settings=settings.model_copy(update={"tick_seconds": 0.05}),
+        sessions=idle.sessions,
+        clock=idle.clock,
+    )
+    stop = asyncio.Event()
+    await live_dispatcher.ask(**SLOWLY)
+    running = asyncio.create_task(worker.run(stop))
+    await asked(slow_rule, 1)
+
+    other = (await live_dispatcher.call("POST", "models/other/updates", SLOWLY))["id"]
+    async with asyncio.timeout(30):
+        while (await live_dispatcher.states(other))[-1] != "rolling_out":
+            await asyncio.sleep(0.05)
+
+    assert slow_rule.hold is not None
+    slow_rule.hold.set()
+    stop.set()
+    await running
 
 
 async def leased(sessions: Sessions) -> bool:
