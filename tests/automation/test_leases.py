@@ -38,10 +38,13 @@ async def dies_while_it_checks(worker: Worker, receiver: Receiver) -> None:
 
 
 async def leases_run_out(sessions: Sessions) -> None:
+    await leases_end(sessions, "now()")
+
+
+async def leases_end(sessions: Sessions, at: str) -> None:
     async with transaction(sessions) as session:
-        await session.execute(
-            text("UPDATE model_update SET lease_until = now() WHERE lease_until > now()")
-        )
+        ended = f"UPDATE model_update SET lease_until = {at} WHERE lease_until IS NOT NULL"
+        await session.execute(text(ended))
 
 
 async def test_what_a_worker_left_when_it_died_is_taken_up_once_its_lease_is_over(
@@ -52,6 +55,7 @@ async def test_what_a_worker_left_when_it_died_is_taken_up_once_its_lease_is_ove
     assert slow_rule.hold is not None
     slow_rule.hold.set()
 
+    await leases_end(sessions, "now() + interval '1 hour'")
     await live_dispatcher.beat()
     assert (await live_dispatcher.show(update))["state"] == "validating"
     await leases_run_out(sessions)
