@@ -12,6 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tests.rollouts.conftest import SECOND, Driver
 from tests.rollouts.crashes import Crash, MortalSession, mortal_sessions
 from turnout.db import transaction
+from turnout.registry.domain.document import RegistryDocument
+from turnout.registry.transfer import compared
 from turnout.rollouts.commands import order
 from turnout.rollouts.commands.refusals import RolloutUnderWay
 from turnout.rollouts.commands.tick import Claim, _due, _settle, _survey, tick
@@ -186,3 +188,14 @@ async def test_the_latest_are_looked_at_first_and_each_by_one_worker(live_driver
 
     assert [rollout.id for rollout in first] == rollouts[::-1]
     assert second == []
+
+
+async def test_an_import_of_the_registry_holds_up_no_rollback(live_driver: Driver) -> None:
+    rollout_id = await live_driver.under_way(stages=STAGES)
+    async with transaction(live_driver.sessions) as importing:
+        nothing = RegistryDocument(format="turnout-registry", format_version=1, models=())
+        await compared(importing, nothing)
+        async with asyncio.timeout(10):
+            await live_driver.say(order.roll_back, rollout_id, Order(reason="complaints"))
+
+    assert await live_driver.shares() == {"1.0.0": 100}

@@ -30,7 +30,13 @@ from turnout.registry.domain.version import (
     VersionDetails,
     VersionExists,
 )
-from turnout.registry.locks import locked_model, locked_version, next_number, shared_model
+from turnout.registry.locks import (
+    beside_others,
+    locked_model,
+    locked_version,
+    next_number,
+    shared_model,
+)
 from turnout.registry.tables import LifecycleTransition, Model, Version
 
 Details = TypeVar("Details", ModelDetails, VersionDetails)
@@ -291,6 +297,7 @@ async def _add_model(
     reason: str | None,
 ) -> Model | None:
     """Add a model; None if there is one of that name."""
+    await beside_others(session)
     insertion = insert(Model).values(
         name=name, details=details, created_at=now, created_by=actor, updated_at=now
     )

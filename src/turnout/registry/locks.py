@@ -1,19 +1,38 @@
-"""All that happens to one model's versions and aliases waits for the model's row."""
+"""All that happens to one model's versions and aliases waits for the model's row, and for an import
+that is under way."""
 
-from sqlalchemy import select, update
+from typing import Final
+
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.errors import NotFound
 from turnout.registry.tables import Model, Version
 
+IMPORT: Final = 0x696D706F
+"""Keeps imports apart from all else that changes the registry, and from nothing else: whatever
+refers to a model looks at its row, so a lock on the table would hold up every rollback."""
+
+
+async def whole_registry(session: AsyncSession) -> None:
+    """Let nobody else change any model, version or alias until this transaction ends."""
+    await session.execute(select(func.pg_advisory_xact_lock(IMPORT)))
+
+
+async def beside_others(session: AsyncSession) -> None:
+    """Wait for an import, and let none begin; comes before the lock of any model's row."""
+    await session.execute(select(func.pg_advisory_xact_lock_shared(IMPORT)))
+
 
 async def shared_model(session: AsyncSession, name: str) -> Model | None:
     """Find a model and keep it from being deleted until this transaction ends."""
+    await beside_others(session)
     query = select(Model).where(Model.name == name)
     return await session.scalar(query.with_for_update(read=True, key_share=True))
 
 
 async def locked_model(session: AsyncSession, model_id: int) -> Model:
+    await beside_others(session)
     query = select(Model).where(Model.id == model_id).with_for_update(key_share=True)
     model = await session.scalar(query.execution_options(populate_existing=True))
     if model is None:

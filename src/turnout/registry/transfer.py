@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from pydantic import TypeAdapter
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.access.commands import audit
@@ -28,6 +28,7 @@ from turnout.registry.domain.document import (
 )
 from turnout.registry.domain.semver import SemVer
 from turnout.registry.domain.version import ModelDetails, VersionDetails
+from turnout.registry.locks import whole_registry
 from turnout.registry.tables import Alias, AliasMove, LifecycleTransition, Model, Version
 
 Entry = TypeVar("Entry", ModelEntry, VersionEntry, AliasEntry, MoveEntry, StepEntry)
@@ -59,8 +60,7 @@ async def compared(
 ) -> tuple[list[Additions], list[Clash]]:
     """What a document adds to what is here, and where it contradicts it; until the transaction is
     over, this stays so."""
-    # Everything that changes a model's versions waits for its row, and so for this; reads do not.
-    await session.execute(text("LOCK TABLE model IN EXCLUSIVE MODE"))
+    await whole_registry(session)
     planned: list[Additions] = []
     clashes: list[Clash] = []
     for entry in document.models:
