@@ -195,6 +195,29 @@ async def test_a_version_that_comes_back_is_judged_by_what_it_does_now(watchman:
     assert await watchman.serving() == {"1.0.0": 50, "2.0.0": 50}
 
 
+async def test_who_acknowledged_the_last_time_is_told_of_the_next(
+    watchman: Watchman, session: AsyncSession
+):
+    await watchman.release("1.0.0", "2.0.0")
+    await watchman.watch({"standard": {}})
+    await watchman.traffic("2.0.0", **(GOOD | {"errors": 40}))
+    await watchman.beat(4)
+    (first,) = await watchman.alerts()
+    await watchman.post(f"alerts/{first['id']}/acknowledge", {"reason": "a bad night"})
+    mended = {"candidate": "2.0.0", "override_quarantine": True, "reason": "mended, they say"}
+    stages = [{"weight": 50, "bake": "1h"}, {"weight": 100, "bake": "1h"}]
+    await watchman.post(f"models/{MODEL}/rollouts", mended | {"stages": stages})
+    watchman.clock.advance(MINUTE)
+    await watchman.traffic("2.0.0", **(GOOD | {"errors": 40}))
+    await watchman.beat(4)
+
+    (second,) = await watchman.alerts()
+    assert (second["state"], second["id"] > first["id"]) == ("firing", True)
+    told = ["alert.firing", "alert.acknowledged", "alert.resolved", "alert.firing"]
+    assert await events(session) == told
+    assert await watchman.serving() == {"1.0.0": 100}
+
+
 async def test_retraining_is_requested_once(watchman: Watchman, session: AsyncSession):
     await watchman.release("1.0.0")
     drop = {"metric": "accuracy", "min": 0.8, "last": 100, "action": "retrain", "judge": "bound"}

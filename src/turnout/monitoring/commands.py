@@ -274,6 +274,8 @@ async def _tell(
     }
     match look.change:
         case Change.FIRES | Change.STILL_FIRES:
+            if look.change is Change.FIRES and not shared:
+                await _close_former(session, model, look.watch, now)
             await alerts.fire(
                 session,
                 cause=_cause(model, look.watch),
@@ -297,6 +299,13 @@ async def _tell(
         )
     if look.watch.done_at == now:
         await alerts.resolve(session, cause=cause, reason="it was done", now=now)
+
+
+async def _close_former(session: AsyncSession, model: str, watch: Watch, now: datetime) -> None:
+    """One that took the version off the road stays open: who acknowledged it would not be told
+    that the version came back, and does it again."""
+    reason = "the version came back, and breaks it again"
+    await alerts.resolve(session, cause=_cause(model, watch), reason=reason, now=now)
 
 
 async def _end(
