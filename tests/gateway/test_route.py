@@ -107,6 +107,22 @@ async def test_who_waits_is_told_of_a_change_when_it_happens(client: AsyncClient
     assert told.json() != known.json()
 
 
+async def test_a_pin_to_a_version_that_is_rejected_leads_nowhere(client: AsyncClient):
+    await client.put(f"models/{MODEL}/overrides", json=PINNED)
+    async with asyncio.timeout(30):
+        while not (known := await client.get(f"models/{MODEL}/route")).json()["pins"]:
+            await asyncio.sleep(0.001)
+    (pinned,) = PINNED["pins"]
+    rejected = f"models/{MODEL}/versions/{pinned['version']}/transitions"
+    assert (await client.post(rejected, json={"to": "rejected"})).status_code == 200
+
+    told = await client.get(
+        f"models/{MODEL}/route?wait=60", headers={"If-None-Match": known.headers["etag"]}
+    )
+
+    assert (told.status_code, told.json()["pins"]) == (200, [])
+
+
 async def test_who_waits_in_vain_is_told_when_time_is_up(client: AsyncClient):
     tag = (await client.get(f"models/{MODEL}/route")).headers["etag"]
 

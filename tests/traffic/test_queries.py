@@ -110,16 +110,19 @@ async def test_the_routes_of_all_models_take_as_few_statements_as_one(
 
 
 async def test_every_change_makes_another_revision(session: AsyncSession):
-    one, _ = [await version(session, f"{n}.0.0") for n in (1, 2)]
+    one, two = [await version(session, f"{n}.0.0") for n in (1, 2)]
     model = model_of(one)
     await share(session, model, v1=10_000)
     seen = [await queries.revisions(session)]
 
     for change in (
         share(session, model, v1=9_000, v2=1_000),
-        pin(session, model, tester="2.0.0"),
         pin(session, model, tester="1.0.0"),
         share(session, model, v1=10_000),
+        pin(session, model, tester="2.0.0"),
+        registry.transition(
+            session, two.id, Lifecycle.REJECTED, actor="ada", now=NOON, reason=None
+        ),
     ):
         await change
         seen.append(await queries.revisions(session))

@@ -45,14 +45,14 @@ class Snapshot:
     """What the requests of this moment are routed by; a change makes a new one."""
 
     routes: Mapping[str, LiveRoute] = field(default_factory=dict)
-    revisions: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    revisions: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     def revision(self, route: Route) -> str:
-        """Differs after every change of the model's split or overrides."""
-        split_id, overrides = self.revisions.get(route.model.id, (route.split.id, 0))
-        return f"{split_id}.{overrides}"
+        """Differs after every change of the model's split or overrides, and of whether those lead
+        anywhere."""
+        return ".".join(map(str, self.revisions.get(route.model.id, (route.split.id, 0))))
 
-    def differing(self, revisions: Mapping[int, tuple[int, int]]) -> set[int]:
+    def differing(self, revisions: Mapping[int, tuple[int, ...]]) -> set[int]:
         """Name the models whose route is not of these revisions."""
         return {
             model_id
@@ -64,7 +64,7 @@ class Snapshot:
         self,
         model_ids: Collection[int],
         routes: Collection[Route],
-        revisions: Mapping[int, tuple[int, int]],
+        revisions: Mapping[int, tuple[int, ...]],
     ) -> "Snapshot":
         """Replace the routes of some models; those of them that have none any more leave."""
         kept: dict[str, LiveRoute] = {}

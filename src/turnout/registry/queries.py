@@ -91,6 +91,14 @@ async def versions_by_id(session: AsyncSession, ids: Collection[int]) -> dict[in
     return {row["id"]: VersionRef(**row) for row in rows.mappings()}
 
 
+async def rejected(session: AsyncSession, ids: Collection[int]) -> frozenset[int]:
+    """Which of these versions are rejected."""
+    if not ids:
+        return frozenset()
+    query = select(Version.id).where(among(Version.id, ids), Version.stage == Lifecycle.REJECTED)
+    return frozenset(await session.scalars(query))
+
+
 async def details(session: AsyncSession, version_ids: Collection[int]) -> dict[int, VersionDetails]:
     """What is said about these versions, by their ids."""
     query = select(Version.id, Version.details).where(among(Version.id, version_ids))

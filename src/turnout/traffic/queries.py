@@ -94,17 +94,27 @@ async def routes(session: AsyncSession, model_ids: Collection[int] | None = None
 
 async def revisions(
     session: AsyncSession, model_ids: Collection[int] | None = None
-) -> dict[int, tuple[int, int]]:
-    """A pair per model that differs after every change, far cheaper to poll than the routes."""
+) -> dict[int, tuple[int, ...]]:
+    """Numbers per model that differ after every change, far cheaper to poll than the routes: of the
+    split, of the overrides, and of those versions that they are passed over for."""
     statement = (
-        select(SplitRow.model_id, SplitRow.id, OverrideSet.revision)
+        select(SplitRow.model_id, SplitRow.id, OverrideSet.revision, OverrideSet.version_ids)
         .outerjoin(OverrideSet, OverrideSet.model_id == SplitRow.model_id)
         .where(SplitRow.active)
     )
     if model_ids is not None:
         statement = statement.where(among(SplitRow.model_id, model_ids))
-    found = await session.execute(statement)
-    return {row.model_id: (row.id, row.revision or 0) for row in found}
+    found = (await session.execute(statement)).all()
+    aimed = {row.model_id: sorted({*(row.version_ids or {}).values()}) for row in found}
+    rejected = await registry.rejected(session, {one for ids in aimed.values() for one in ids})
+    return {
+        row.model_id: (
+            row.id,
+            row.revision or 0,
+            *(one for one in aimed[row.model_id] if one in rejected),
+        )
+        for row in found
+    }
 
 
 def split(row: Row[*tuple[Any, ...]]) -> Split:
