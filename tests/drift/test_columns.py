@@ -4,11 +4,13 @@ again unchanged falls into the same bins."""
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from turnout.drift.domain.baseline import Baseline
 from turnout.drift.domain.columns import cell, distribution
-from turnout.drift.domain.observed import observed
+from turnout.drift.domain.observed import MOST_CELLS, observed, thinned
 from turnout.observations.domain.figures import Figures, Mean
 from turnout.observations.domain.tally import tally
 from turnout.stats.quantile_sketch import QuantileSketch
@@ -57,3 +59,15 @@ def test_texts_that_cannot_be_named_are_no_distribution():
     assert observed([{"text": LONG}], [], NOTHING).features == {}
     with pytest.raises(ValueError, match="printable characters"):
         distribution([LONG])
+
+
+@given(st.integers(1, 300), st.integers(100, 50_000), st.integers(0, 1000))
+def test_no_more_than_a_million_values_are_kept(width: int, predictions: int, first: int):
+    features = {str(number): 1.0 for number in range(width)}
+    places = range(first, first + 1000)
+    kept = [thinned(features, place, predictions=predictions) for place in places]
+    filled = sum(map(bool, kept))
+
+    assert all(one in ({}, features) for one in kept)
+    assert (filled - 1) * width * predictions / 1000 <= MOST_CELLS
+    assert filled >= 1000 * min(1, MOST_CELLS / (width * predictions)) / 2 - 1

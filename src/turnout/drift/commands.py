@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from turnout.access.commands import audit
 from turnout.db import Sessions, transaction
 from turnout.drift.domain.baseline import Baseline, Origin, Taken
-from turnout.drift.domain.observed import observed
+from turnout.drift.domain.observed import observed, thinned
 from turnout.drift.tables import BaselinePart, BaselineRow
 from turnout.observations.features import follow_features
 from turnout.observations.recent import Recent, recent
@@ -62,13 +63,20 @@ async def take_baseline(
 
 
 async def collect(sessions: Sessions, *, clock: Clock) -> None:
-    """Make the baselines for which enough has come in."""
+    """Take a look for each baseline that is awaited, and make those for which enough has come in.
+    What fails for one is raised after the others have had their turn."""
     async with transaction(sessions) as session:
         query = select(BaselineRow.version_id).where(BaselineRow.awaited.is_not(None))
         awaited = (await session.scalars(query.order_by(BaselineRow.version_id))).all()
+    failures: list[Exception] = []
     for version_id in awaited:
-        async with transaction(sessions) as session:
-            await _collect_awaited(session, version_id, now=clock())
+        try:
+            async with transaction(sessions) as session:
+                await _collect_awaited(session, version_id, now=clock())
+        except Exception as error:  # noqa: BLE001  (raised below: the others come first)
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("baselines that could not be taken", failures)
 
 
 async def _collect_awaited(session: AsyncSession, version_id: int, *, now: datetime) -> None:
@@ -149,7 +157,11 @@ async def _collect(
     lacking = row.awaited - row.collected
     row.position, seen = await further(session, walk, n=lacking)
     if seen:
-        session.add(BaselinePart(version_id=version.id, first=row.collected, seen=tuple(seen)))
+        kept = tuple(
+            replace(one, features=thinned(one.features, place, predictions=row.awaited))
+            for place, one in enumerate(seen, start=row.collected)
+        )
+        session.add(BaselinePart(version_id=version.id, first=row.collected, seen=kept))
         row.collected += len(seen)
     if row.collected < row.awaited:
         return

@@ -9,6 +9,7 @@ from turnout.drift.domain.columns import Cell, distribution, is_name
 from turnout.observations.domain.figures import Figures
 from turnout.observations.domain.prediction import LARGEST, class_text
 
+MOST_CELLS: Final = 1_000_000
 FEWEST_LABELS: Final = 100
 """An accuracy over fewer than these is held against nothing."""
 
@@ -32,6 +33,13 @@ def observed(
         error_rate=figures.error_rate,
         latency_p99=figures.latencies.quantile(0.99),
     )
+
+
+def thinned(features: Mapping[str, Value], place: int, *, predictions: int) -> Mapping[str, Value]:
+    """The features of the prediction at this place among so many: of very many features, those of
+    every second prediction, or third, or so on, so that all together are no more than a million."""
+    every = -(-len(features) * predictions // MOST_CELLS)
+    return features if every <= 1 or place % every == 0 else {}
 
 
 def _column(values: Sequence[Value]) -> Distribution | None:
