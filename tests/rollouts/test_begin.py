@@ -187,6 +187,22 @@ async def test_a_scheduled_start_that_finds_another_rollout_is_rejected_then(
     assert (await driver.rollout(live)).progress.phase.live
 
 
+async def test_what_could_not_be_rolled_back_is_retried_against_the_same_baseline(
+    driver: Driver,
+) -> None:
+    former = await driver.under_way(stages=STAGES)
+    await driver.move("1.0.0", Lifecycle.REJECTED)
+    await driver.see(former, 200, 150)
+    await driver.tick()
+    await driver.move("1.0.0", Lifecycle.DEVELOPMENT)
+    again = await driver.say(retry, former, Retry())
+    failed = await driver.rollout(former)
+
+    assert failed.phase is Phase.FAILED
+    assert again.baseline_id == failed.baseline_id
+    assert await driver.shares() == {"2.0.0": 5, "1.0.0": 95}
+
+
 async def test_retry_restarts_at_stage_zero(driver: Driver) -> None:
     former = await driver.under_way(stages=STAGES)
     await driver.see(former, 1_000, baseline=19_000, after=10 * MINUTE)

@@ -1,6 +1,6 @@
 """Once more, from the first stage."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -10,11 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from turnout.errors import Conflict
 from turnout.observations.domain.prediction import uuid7
 from turnout.registry import queries as registry
+from turnout.registry.domain.version import VersionRef
 from turnout.rollouts import queries
 from turnout.rollouts.commands.start import lock_all, start
 from turnout.rollouts.domain.orders import Retry
 from turnout.rollouts.domain.phases import Phase
-from turnout.rollouts.domain.plan import Launch, Plan
+from turnout.rollouts.domain.plan import Launch
 from turnout.rollouts.tables import Rollout
 
 RETRYABLE: Final = frozenset({Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED})
@@ -46,15 +47,16 @@ async def retry(
     former = await queries.rollout(session, rollout_id)
     members = await again(session, former)
     group_id = None if former.group_id is None else UUID(uuid7(now))
-    candidates = await registry.versions_by_id(session, [member.candidate_id for member in members])
-    await lock_all(session, {candidate.model for candidate in candidates.values()})
+    ids = {id_ for member in members for id_ in (member.candidate_id, member.baseline_id) if id_}
+    versions = await registry.versions_by_id(session, ids)
+    await lock_all(session, {versions[member.candidate_id].model for member in members})
     started = {}
-    for member in sorted(members, key=lambda member: candidates[member.candidate_id].model):
-        candidate = candidates[member.candidate_id]
+    for member in sorted(members, key=lambda member: versions[member.candidate_id].model):
+        candidate = versions[member.candidate_id]
         started[member.id] = await start(
             session,
             candidate.model,
-            _launch(member.plan, candidate.version, wish),
+            _launch(member, versions, wish),
             actor=actor,
             now=now,
             confined_to=confined_to,
@@ -75,9 +77,14 @@ async def again(session: AsyncSession, former: Rollout) -> Sequence[Rollout]:
     return members
 
 
-def _launch(plan: Plan, candidate: str, wish: Retry) -> Launch:
+def _launch(former: Rollout, versions: Mapping[int, VersionRef], wish: Retry) -> Launch:
+    """Where its rollback has failed, candidate and baseline share the traffic still."""
+    plan, baseline = former.plan, None
+    if former.progress.phase is Phase.FAILED and former.baseline_id is not None:
+        baseline = versions[former.baseline_id].version
     return Launch(
-        candidate=candidate,
+        candidate=versions[former.candidate_id].version,
+        baseline=baseline,
         strategy=plan.strategy,
         stages=plan.stages,
         guardrails=plan.guardrails,
