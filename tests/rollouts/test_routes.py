@@ -47,6 +47,11 @@ async def test_a_rollout_says_where_it_stands(client: AsyncClient, driver: Drive
     assert found["finding"]["candidate"] == 0.02
     assert found["finding"]["n_candidate"] == 1_000
 
+    await driver.see(UUID(view["id"]), 2_000, 60, after=MINUTE)
+    await driver.tick()
+    (found,) = (await client.get(path)).json()["findings"]
+    assert (found["finding"]["candidate"], found["finding"]["n_candidate"]) == (0.03, 2_000)
+
 
 async def test_a_first_version_answers_that_it_went_live(
     client: AsyncClient, driver: Driver

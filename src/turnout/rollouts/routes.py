@@ -31,6 +31,7 @@ from turnout.rollouts.schemas import (
     RolloutView,
     StepView,
     look_view,
+    present_view,
     rollout_view,
     rollout_views,
     step_view,
@@ -139,7 +140,7 @@ async def list_rollouts(
 async def show_rollout(rollout_id: Identified, session: Session, now: Now) -> RolloutView:
     """Where it stands: phase and stage, the candidate's share of the traffic, what each guardrail
     says with its figures, and what the next step waits for."""
-    return await rollout_view(session, await queries.rollout(session, rollout_id), now)
+    return await present_view(session, await queries.rollout(session, rollout_id), now)
 
 
 @router.get(

@@ -12,7 +12,7 @@ from turnout.quantities import Duration, Weight
 from turnout.registry import queries as registry
 from turnout.registry.domain.version import VersionRef
 from turnout.rollouts import queries
-from turnout.rollouts.domain.evidence import Judged, Judgement
+from turnout.rollouts.domain.evidence import Judged, Judgement, judge
 from turnout.rollouts.domain.phases import Phase
 from turnout.rollouts.domain.plan import Plan, Strategy
 from turnout.rollouts.domain.progress import Pause, exposure
@@ -51,8 +51,9 @@ class RolloutView:
     """Where a rollout stands.
 
     `weight` is the candidate's share of the traffic now, in percent. `reason` is that of the last
-    step, `waiting_for` says what the next one waits for, `findings` is what each guardrail said
-    when a verdict last changed, and `goal` what the last look at the stage's goal found.
+    step, `waiting_for` says what the next one waits for, `findings` is what each guardrail says
+    now (in a list, what it said when a verdict last changed; of a rollout that is over, at its
+    end), and `goal` what the last look at the stage's goal found.
     `starts_at` is when a rollout that is scheduled may begin, `retries` the rollout whose plan this
     one runs again, `group` what it shares with the rollouts that go forward and down with it.
     """
@@ -139,14 +140,34 @@ async def rollout_view(session: AsyncSession, rollout: Rollout, now: datetime) -
     return (await rollout_views(session, [rollout], now))[0]
 
 
+async def present_view(session: AsyncSession, rollout: Rollout, now: datetime) -> RolloutView:
+    """With the figures of this moment: a worker's look is stored only where a verdict changes."""
+    if not rollout.progress.phase.live:
+        return await rollout_view(session, rollout, now)
+    evidence = (await queries.evidence(session, [rollout]))[rollout.id]
+    stages = tuple(replace(stage, goal=None) for stage in rollout.plan.stages)
+    plan = replace(rollout.plan, stages=stages)
+    seen, _ = judge(plan, rollout.progress, evidence, rollout.sequences, now)
+    return (await rollout_views(session, [rollout], now, seen=seen))[0]
+
+
 async def rollout_views(
-    session: AsyncSession, rollouts: Sequence[Rollout], now: datetime
+    session: AsyncSession,
+    rollouts: Sequence[Rollout],
+    now: datetime,
+    *,
+    seen: Judgement | None = None,
 ) -> list[RolloutView]:
-    """A handful of statements however many rollouts there are."""
+    """A handful of statements however many rollouts there are.
+
+    The goal is never looked at anew: how often that is done is part of the test.
+    """
     versions = await _versions(session, rollouts)
     steps = await queries.newest_steps(session, rollouts)
     looks = await queries.newest_looks(session, [rollout.id for rollout in rollouts])
     judgements = {found.id: _judgement(found, looks.get(found.id)) for found in rollouts}
+    if seen is not None:
+        judgements = {key: replace(seen, goal=old.goal) for key, old in judgements.items()}
     situations = await queries.situations(session, rollouts, judgements, now)
     return [
         _view(rollout, versions, steps[rollout.id], situations[rollout.id]) for rollout in rollouts
