@@ -137,8 +137,9 @@ async def resolve_alert(
 ) -> AlertStory:
     """Ends an alert that nothing will end by itself, such as one of a rule since taken back.
 
-    A cause that persists fires again at its next look, as a new alert: to be left alone by it,
-    silence it.
+    A threshold that is still broken, and a version that is still silent, fires again at its next
+    look, as a new alert: to be left alone by it, silence it. What is said of a rollout or an
+    experiment is said once, as long as it lasts.
     """
     alert = await commands.resolve_by_hand(session, alert_id, body, actor=actor, now=now)
     return await _story(session, alert, now)

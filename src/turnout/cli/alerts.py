@@ -58,7 +58,7 @@ def ack(alert: AlertId, reason: Reason = None, url: Url = DEFAULT_URL) -> None:
 
 @alerts.command()
 def resolve(alert: AlertId, reason: Reason = None, url: Url = DEFAULT_URL) -> None:
-    """End it by hand; a cause that persists fires again."""
+    """End it by hand; a limit that is still broken fires again."""
     _order(url, alert, "resolve", reason=reason)
 
 
