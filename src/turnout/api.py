@@ -46,12 +46,14 @@ from turnout.gateway.route_routes import router as routes
 from turnout.gateway.routes import router as gateway
 from turnout.http import BodyLimit, GuardedRoute, Resources, system_clock
 from turnout.interop.doors import DOORS
+from turnout.interop.ofrep.dialect import PREFIX as FLAGS
 from turnout.interop.ofrep.keys import ExperimentKeys
 from turnout.monitoring.routes import router as monitoring
 from turnout.observations.compare_routes import router as comparison
 from turnout.observations.performance_routes import router as performance
 from turnout.observations.routes import router as observations
 from turnout.openapi import REFERENCE, name_schemas
+from turnout.origins import Origins, read_origins
 from turnout.outgoing import Calls
 from turnout.overview.routes import router as overview
 from turnout.problems import Problem, install_problem_handlers
@@ -187,7 +189,6 @@ def create_app(
     """`exposed` says that it is listened to where others than this machine's users are: then it is
     never without authentication."""
     sessions = db.sessions(engine)
-    limit = settings.max_body_megabytes * 1_000_000
     calls = Calls(settings)
     running = Gateway(settings=settings, engine=engine, sessions=sessions, clock=clock)
     feed = Feed(engine)
@@ -210,7 +211,7 @@ def create_app(
         telemetry=_traced(),
         generate_unique_id_function=http.operation_id,
         openapi_tags=[{"name": tag} for tag in (*TAGS, *_tags_of_doors(settings))],
-        middleware=[Middleware(RequestTelemetry), Middleware(BodyLimit, limit)],
+        middleware=_middleware(settings),
     )
     app.state.resources = Resources(
         settings=settings, sessions=sessions, gate=gate, calls=calls, clock=clock
@@ -237,6 +238,13 @@ def _traced() -> TelemetryConfig:
         "logs": False,
         "auto_configure": False,
     }
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    limit = Middleware(BodyLimit, settings.max_body_megabytes * 1_000_000)
+    origins = read_origins(settings.ofrep_origins)
+    shared = [Middleware(Origins, prefix=FLAGS, origins=origins)] if origins else []
+    return [Middleware(RequestTelemetry), *shared, limit]
 
 
 def _tags_of_doors(settings: Settings) -> list[str]:

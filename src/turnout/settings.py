@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from turnout.addresses import check_secure_url
+from turnout.origins import ANY, check_origins, read_origins
 
 _ASYMMETRIC: Final = "(RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA)"
 """With these, whoever can verify a token cannot make one."""
@@ -80,6 +81,7 @@ class Settings(BaseSettings):
     max_artifact_megabytes: int = Field(default=1024, ge=1, le=102_400)
 
     interop: Annotated[str, AfterValidator(check_doors)] = ",".join(Door)
+    ofrep_origins: Annotated[str, AfterValidator(check_origins)] = ""
 
     classic_model: str | None = Field(default=None, min_length=1)
 
@@ -99,6 +101,15 @@ class Settings(BaseSettings):
             )
         if self.oidc_keys_url is not None and self.oidc_issuer is None:
             raise ValueError("TURNOUT_OIDC_KEYS_URL needs TURNOUT_OIDC_ISSUER")
+        return self
+
+    @model_validator(mode="after")
+    def _asks_strangers_for_a_key(self) -> Self:
+        if self.allow_unauthenticated and ANY in read_origins(self.ofrep_origins):
+            raise ValueError(
+                "TURNOUT_OFREP_ORIGINS=* and TURNOUT_ALLOW_UNAUTHENTICATED=true would let every web"
+                " page that anybody here opens ask this service: name the origins"
+            )
         return self
 
     @property

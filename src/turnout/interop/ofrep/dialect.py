@@ -11,6 +11,7 @@ from turnout.http import GuardedRoute, Handler
 from turnout.interop.ofrep.domain import TargetingKeyMissing
 from turnout.problems import PROBLEM_TYPE, Dialect
 
+PREFIX: Final = "/ofrep/v1/evaluate"
 REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
     "4XX": {
         "description": "Refused: a problem document with OFREP's `errorCode` and `errorDetails`",

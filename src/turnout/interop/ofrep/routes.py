@@ -14,7 +14,7 @@ from turnout.gateway.app import Gateway
 from turnout.gateway.schemas import AssignRequest
 from turnout.gateway.snapshot import LiveRoute
 from turnout.http import current_caller, unchanged
-from turnout.interop.ofrep.dialect import REFUSALS, FlagRoute, NotJson, code_of
+from turnout.interop.ofrep.dialect import PREFIX, REFUSALS, FlagRoute, NotJson, code_of
 from turnout.interop.ofrep.domain import (
     Asked,
     ContextInvalid,
@@ -87,9 +87,7 @@ FLAGS: Final = {
     "properties": {"flags": {"type": "array", "items": {"anyOf": [FLAG, FAILURE]}}},
 }
 
-router = http.router(
-    "OpenFeature", prefix="/ofrep/v1/evaluate", route_class=FlagRoute, responses=REFUSALS
-)
+router = http.router("OpenFeature", prefix=PREFIX, route_class=FlagRoute, responses=REFUSALS)
 
 
 def answered(schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
