@@ -70,7 +70,7 @@ $(TRITON): tests/interop/oip/requirements.lock | $(STAMP)
 
 lock: $(STAMP) ## pin the newest allowed versions of all dependencies into the four requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
-	  --no-header --no-emit-index-url --no-emit-find-links --all-extras --group dev \
+	  --no-header --no-emit-index-url --no-emit-find-links --extra demo --extra otel --group dev \
 	  pyproject.toml --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --upgrade --python-version 3.11 \
 	  --no-header --no-emit-index-url --no-emit-find-links \

@@ -52,6 +52,7 @@ from turnout.monitoring.routes import router as monitoring
 from turnout.observations.compare_routes import router as comparison
 from turnout.observations.performance_routes import router as performance
 from turnout.observations.routes import router as observations
+from turnout.observations.sample_routes import router as samples
 from turnout.openapi import REFERENCE, name_schemas
 from turnout.origins import Origins, read_origins
 from turnout.outgoing import Calls
@@ -91,6 +92,7 @@ ROUTERS: Final = (
     routes,
     observations,
     performance,
+    samples,
     rollouts,
     rollout_verbs,
     rollout_replay,

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -65,3 +66,41 @@ def test_a_class_that_vanishes_is_a_large_shift() -> None:
 def test_what_counts_nothing_is_refused(act, argument: str) -> None:
     with pytest.raises(BadArgument, match=f"^{argument} "):
         act()
+
+
+@pytest.mark.parametrize(
+    ("expected", "observed", "psi", "kl", "root"),
+    [
+        pytest.param(
+            (2500, 2500, 2500, 2500),
+            (100, 100, 300, 700),
+            0.6486367163517712,
+            0.337481679237254,
+            0.27908519253234715,
+            id="far",
+        ),
+        pytest.param(
+            (5500, 3000, 1000, 500),
+            (2000, 2250, 500, 250),
+            0.10858782588400487,
+            0.05351001968274474,
+            0.1161753915377186,
+            id="some way",
+        ),
+        pytest.param(
+            (900, 800, 700, 600, 500, 400, 300, 200, 100, 50),
+            (90, 85, 60, 66, 49, 38, 35, 17, 12, 3),
+            0.011393153474775465,
+            0.005803527344483431,
+            0.03768477797150668,
+            id="hardly",
+        ),
+    ],
+)
+def test_distances_are_those_that_evidently_has_on_the_same_bins(
+    expected: Sequence[int], observed: Sequence[int], psi: float, kl: float, root: float
+) -> None:
+    """Version 0.7.23, which takes KL from the baseline and the root of Jensen-Shannon."""
+    assert population_stability_index(expected, observed) == pytest.approx(psi, rel=1e-9)
+    assert kl_divergence(expected, observed) == pytest.approx(kl, rel=1e-9)
+    assert jensen_shannon(expected, observed) ** 0.5 == pytest.approx(root, rel=1e-9)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
+import httpx2
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -12,13 +13,28 @@ from turnout.cli import render
 from turnout.cli.remote import DEFAULT_URL, Url, call, connected, fail, fetched
 
 
-def drift(
+def drift(  # noqa: PLR0917  (options of a command line)
     model: Annotated[str, typer.Argument(help="Its name.")],
     version: Annotated[
         str | None, typer.Argument(help="Only this one of those that serve, or @ and an alias.")
     ] = None,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write it as a page, with charts.")
+    ] = None,
+    evidently: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write Evidently's report of raw rows (pip install 'turnout\\[evidently]').",
+        ),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION|CSV",
+            help="What Evidently compares with: a version, or a file such as the training data;"
+            " else the version that answers beside it.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
     url: Url = DEFAULT_URL,
@@ -28,17 +44,42 @@ def drift(
     asked = {"version": version} if version else {}
     with connected(url) as client:
         found = call(client, "GET", f"models/{model}/drift", params=asked)
-        page = fetched(client, f"models/{model}/drift.html", params=asked) if html else None
-    if html is not None and page is not None:
-        try:
-            html.write_bytes(page)
-        except OSError as error:
-            raise fail(f"cannot write {html}: {error.strerror}") from None
+        if html is not None:
+            _write(html, fetched(client, f"models/{model}/drift.html", params=asked))
+        if evidently is not None:
+            _compare(client, found, reference, evidently)
     if as_json:
         typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         render.out.print(_report(found))
     raise typer.Exit(1 if found["verdict"] == "fail" else 0)
+
+
+def _write(file: Path, content: bytes) -> None:
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise fail(f"cannot write {file}: {error.strerror}") from None
+
+
+def _compare(client: httpx2.Client, found: render.Json, reference: str | None, file: Path) -> None:
+    """Have Evidently compare the raw rows of one version with those of another, or with a file."""
+    if len(found["versions"]) != 1:
+        serving = ", ".join(one["version"] for one in found["versions"]) or "none does"
+        raise fail(f"say which version Evidently is to look at, of those that answer: {serving}")
+    [version] = found["versions"]
+    beside = (one["beside"]["version"] for one in version["features"] if one["beside"])
+    if (against := reference or next(beside, None)) is None:
+        raise fail("nothing answers beside it: name a version, or a CSV file, by --reference")
+    rows = f"models/{found['model']}/versions/{{}}/sample.csv"
+    current = fetched(client, rows.format(version["version"]))
+    before = Path(against).read_bytes() if Path(against).is_file() else None
+    from turnout.cli import evidently_report  # noqa: PLC0415  (takes seconds, and may be missing)
+
+    if before is None:
+        before = fetched(client, rows.format(against))
+    _write(file, evidently_report.html(current, before).encode())
+    typer.echo(f"{file}: {version['version']} against {against}")
 
 
 def _report(found: render.Json) -> RenderableType:

@@ -2,7 +2,7 @@
 of its model in the order in which they came, so many at a time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 MOST_LOOKED_AT: Final = 200_000
 """Predictions of the model, in one walk. What an index on the version would save here would be paid
 by every prediction that is written."""
+
+MOST_WALKS: Final = 5
 
 EARLY: Final = timedelta(minutes=5)
 """A prediction may say that it was made so long after it came."""
@@ -102,6 +104,28 @@ async def begin(
     since = await session.scalar(_SINCE, asked) or now.replace(second=0, microsecond=0)
     before = await session.scalar(_BEFORE, {"model_id": model_id, "since": since - EARLY})
     return Walk(model_id=model_id, version_id=version_id, since=since, position=before)
+
+
+async def sampled(
+    session: AsyncSession,
+    model_id: int,
+    version_id: int,
+    *,
+    n: int,
+    earliest: datetime,
+    now: datetime,
+) -> Sequence[Seen]:
+    """The latest `n` answers since `earliest`, or as many of them as a million predictions of the
+    model have."""
+    walk = await begin(session, model_id, version_id, n=n, earliest=earliest, now=now)
+    found: list[Seen] = []
+    for _ in range(MOST_WALKS):
+        position, seen = await further(session, walk, n=n - len(found))
+        found += seen
+        if position == walk.position or len(found) == n:
+            break
+        walk = replace(walk, position=position)
+    return found
 
 
 async def further(session: AsyncSession, walk: Walk, *, n: int) -> tuple[int, Sequence[Seen]]:
