@@ -1,7 +1,11 @@
+import asyncio
+
 import pytest
+from httpx2 import AsyncClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.gateway import stage
 from turnout.gateway.runtimes.answers import Answer, InputMismatch
 from turnout.gateway.runtimes.sentiment import LONGEST, DemoSentiment, score, sentiment
 from turnout.quantities import JsonValue
@@ -85,3 +89,22 @@ async def test_the_answer_says_that_it_is_a_demo(inputs: JsonValue) -> None:
 async def test_anything_but_a_text_is_refused(inputs: JsonValue) -> None:
     with pytest.raises(InputMismatch):
         await DemoSentiment("full").predict(inputs)
+
+
+async def test_others_have_their_turn_between_the_items_of_a_batch(
+    live_client: AsyncClient,
+) -> None:
+    await stage.register(live_client, "1.0.0", {"kind": "demo-sentiment"})
+    await stage.split(live_client, {"version": "1.0.0", "weight": 100})
+
+    async def turns(items: int) -> int:
+        body = {"items": [{"inputs": "good"}] * items}
+        answer = live_client.post(f"models/{stage.MODEL}/predict/batch", json=body)
+        answered, counted = asyncio.create_task(answer), 0
+        while not answered.done():
+            await asyncio.sleep(0)
+            counted += 1
+        assert (await answered).status_code == 200
+        return counted
+
+    assert await turns(1_000) - await turns(1) > 30

@@ -120,6 +120,7 @@ class Gateway:
                     results[place] = await self.predict(live, request)
                 except Refusal as refusal:
                     results[place] = refusal
+                await asyncio.sleep(0)  # others' turn, also where a runtime never waits
 
         async with asyncio.TaskGroup() as workers:
             for _ in range(min(AT_ONCE, len(items))):
