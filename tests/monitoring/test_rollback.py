@@ -305,6 +305,18 @@ async def test_what_somebody_took_off_the_road_meanwhile_is_no_failure(
     assert len((await watchman.get(f"models/{MODEL}/rollbacks"))["items"]) == 1
 
 
+async def test_of_two_who_set_the_first_thresholds_at_once_the_last_counts(
+    live_watchman: Watchman,
+):
+    watchman = live_watchman
+    await watchman.release("1.0.0")
+    await asyncio.gather(*(watchman.watch({"standard": {}}) for _ in range(4)))
+    policies = (watchman.client.put(f"models/{MODEL}/update-policy", json={}) for _ in range(4))
+    answers = await asyncio.gather(*policies)
+
+    assert [answer.status_code for answer in answers] == [200] * 4
+
+
 async def blocked(session: AsyncSession) -> None:
     """Wait until some connection waits for another one's lock."""
     waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout import telemetry
@@ -27,6 +27,8 @@ from turnout.quantities import Clock
 from turnout.registry import queries as registry
 
 WORKER: Final = "worker"
+LOCK: Final = 0x7468
+"""Keeps this slice's advisory locks apart from other uses of them in the same database."""
 BATCH: Final = 500
 EARLY: Final = 0.9
 """Of the interval: a beat that comes a little early still finds every model due."""
@@ -45,6 +47,7 @@ async def set_thresholds(
 ) -> ThresholdSet:
     """Replace what is watched of a model; rules that stay go on where they stand."""
     model = await registry.model(session, model_name)
+    await session.execute(select(func.pg_advisory_xact_lock(LOCK, model.id)))  # there may be no row
     found = await queries.locked(session, model.id)
     before = found.thresholds if found else None
     kept: tuple[Watch, ...] = ()

@@ -1,9 +1,11 @@
 """What a person asks for: an update, its end, a schedule, a policy."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from pydantic_core import to_jsonable_python
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from turnout.access.commands import audit
@@ -130,9 +132,15 @@ async def set_policy(
     model = await registry.model(session, model_name)
     row = await queries.policy_row(session, model.id)
     before = row.policy if row else None
-    row = await session.merge(
-        UpdatePolicyRow(model_id=model.id, policy=policy, set_at=now, set_by=actor)
+    values: dict[str, Any] = {"policy": policy, "set_at": now, "set_by": actor}
+    putting = (
+        insert(UpdatePolicyRow)
+        .values(model_id=model.id, **values)
+        .on_conflict_do_update(index_elements=[UpdatePolicyRow.model_id], set_=values)
+        .returning(UpdatePolicyRow)
+        .execution_options(populate_existing=True)
     )
+    row = (await session.scalars(putting)).one()
     audit(
         session,
         actor=actor,
