@@ -121,7 +121,7 @@ async def test_the_doors_give_a_key_nothing_of_other_models(
     await live_client.post("models", json={"name": "churn-predictor"}, headers=admin)
     headers = await holder(name="confined", role="operator", models=["fraud-detection"])
     for operation in OPERATIONS:
-        if operation.path.startswith((MLFLOW, "/ofrep/", "/v2")):
+        if "/mlflow/" in operation.path or operation.path.startswith(("/ofrep/", "/v2")):
             continue  # which go by what is sent, or are of no model: see the tests of those doors
         if operation.path in OF_DOORS and operation.scoping is Scoping.OWN:
             answer = await live_client.request(operation.method, operation.url, headers=headers)

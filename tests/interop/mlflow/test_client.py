@@ -27,7 +27,9 @@ REFUSALS = {
     "bad token": ("INVALID_PARAMETER_VALUE", "page_token is not one that this service gave"),
     "gone": ("RESOURCE_DOES_NOT_EXIST", "(name=fraud, version=2) not found"),
     "delete what serves": ("RESOURCE_CONFLICT", "fraud 1.0.0 is in production"),
-    "tracking": ("ENDPOINT_NOT_FOUND", "MLFLOW_TRACKING_URI"),
+    "tracking": ("ENDPOINT_NOT_FOUND", "no MLflow experiments: it is MLflow's model registry and"),
+    "logged models": ("ENDPOINT_NOT_FOUND", "MLFLOW_TRACKING_URI to that of your MLflow"),
+    "webhooks": ("ENDPOINT_NOT_FOUND", "no MLflow webhooks: its own, at POST /api/v1/webhooks"),
 }
 
 

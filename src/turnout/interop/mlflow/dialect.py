@@ -26,6 +26,16 @@ PREFIX: Final = "/api/2.0/mlflow"
 NOTE: Final = "through MLflow's API"
 """Why something was changed: MLflow's client is not asked, and has no field to say it in."""
 
+ELSEWHERE: Final = (
+    "it is MLflow's model registry and nothing else of MLflow. Set MLFLOW_REGISTRY_URI to its"
+    " address, and MLFLOW_TRACKING_URI to that of your MLflow, which keeps them"
+)
+INSTEAD: Final[Mapping[str, str]] = {
+    "webhooks": "its own, at POST /api/v1/webhooks, tell of versions, stages and aliases, and of"
+    " rollouts, experiments and alerts, too",
+}
+"""What to use in the place of what is no part of this door."""
+
 KINDS: Final[Mapping[type[Refusal], tuple[int, str]]] = {
     AliasNotFound: (400, "INVALID_PARAMETER_VALUE"),
     ModelExists: (400, "RESOURCE_ALREADY_EXISTS"),
@@ -89,11 +99,11 @@ class NothingToArchive(Unprocessable):
 
 
 class EndpointNotFound(NotFound):
+    """`path` is what follows `/mlflow/`."""
+
     def __init__(self, path: str) -> None:
-        super().__init__(
-            f"Turnout has no {path}: it is MLflow's model registry and nothing else of MLflow. Set"
-            " MLFLOW_REGISTRY_URI to its address, and MLFLOW_TRACKING_URI to that of your MLflow"
-        )
+        kind = path.partition("/")[0]
+        super().__init__(f"Turnout has no MLflow {kind}: {INSTEAD.get(kind, ELSEWHERE)}")
 
 
 def told(request: Request, refusal: Refusal) -> tuple[int, Mapping[str, Any]]:
