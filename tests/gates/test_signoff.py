@@ -2,8 +2,12 @@ import pytest
 
 from tests.gates.cases import facts
 from turnout.gates.domain.judge import quick
+from turnout.gates.domain.outcome import NothingToApprove, check_settled
 from turnout.gates.domain.policy import ApprovalsGate, EvidenceGate, Feat
 from turnout.gates.domain.report import Result, verdict
+from turnout.registry.domain.lifecycle import Lifecycle
+from turnout.registry.domain.runtime import Artifact, ExternalRuntime, OnnxRuntime, Runtime
+from turnout.registry.domain.version import VersionRef
 
 OWNER = ApprovalsGate(owner=True)
 ONE_OTHER = ApprovalsGate(others=1)
@@ -70,3 +74,37 @@ def test_evidence_from_the_road(found, result: Result, reason: str) -> None:
 
     assert check.result is result
     assert reason in check.reason
+
+
+HASH = "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("runtime", "announced", "uploaded", "settled"),
+    [
+        pytest.param(OnnxRuntime(), None, None, False, id="any file could become it"),
+        pytest.param(OnnxRuntime(), Artifact(uri="s3://b/1"), None, False, id="by an address only"),
+        pytest.param(OnnxRuntime(), Artifact(sha256=HASH), None, True, id="one file could"),
+        pytest.param(OnnxRuntime(), Artifact(sha256=HASH), HASH, True, id="its file is there"),
+        pytest.param(ExternalRuntime(), None, None, True, id="its caller has it"),
+    ],
+)
+def test_what_is_signed_off_is_what_will_serve(
+    runtime: Runtime, announced: Artifact | None, uploaded: str | None, settled: bool
+) -> None:
+    version = VersionRef(
+        id=1,
+        model_id=1,
+        model="fraud",
+        version="2.0.0",
+        stage=Lifecycle.STAGING,
+        runtime=runtime,
+        artifact=announced,
+        signature=None,
+        file_sha256=uploaded,
+    )
+    if settled:
+        check_settled(version)
+    else:
+        with pytest.raises(NothingToApprove, match="upload it first"):
+            check_settled(version)

@@ -17,6 +17,7 @@ from turnout.gates.domain.outcome import (
     NotGated,
     NotYours,
     WithdrawnAlready,
+    check_settled,
 )
 from turnout.gates.domain.policy import Feat, GatePolicy
 from turnout.gates.tables import Achievement, Approval, GatePolicyRow
@@ -81,6 +82,7 @@ async def approve(
     """Sign a version off for a stage, as the person who asks."""
     if to not in GATED:
         raise NotGated(to)
+    check_settled(version)
     values = {
         "version_id": version.id,
         "to_stage": to,

@@ -16,6 +16,7 @@ from turnout.gates.domain.outcome import (
     NoGates,
     NoPolicy,
     NotGated,
+    NothingToApprove,
     NotYours,
     Outcome,
     WithdrawnAlready,
@@ -240,7 +241,7 @@ async def set_default_gate_policy(
     "/models/{model}/versions/{version}/approvals",
     status_code=201,
     summary="Sign a version off for a stage",
-    responses=problems(VersionNotFound, ApprovedAlready, NotGated),
+    responses=problems(VersionNotFound, ApprovedAlready, NothingToApprove, NotGated),
 )
 async def approve_version(
     model: Named,
@@ -253,7 +254,8 @@ async def approve_version(
 ) -> ApprovalView:
     """Says, in your name, that this version may enter the stage. A policy's gate `approvals` asks
     for the owner's, for others', and, with `four_eyes`, for that of somebody who neither
-    registered the version nor asks for the move. It moves nothing by itself.
+    registered the version nor asks for the move. It moves nothing by itself. A version of the
+    runtime `onnx` is signed off once its file is there, or was announced by its hash.
     """
     found = await _version(session, model, version)
     row = await commands.approve(session, found, body.to, actor=actor, now=now, reason=body.reason)

@@ -9,6 +9,8 @@ from turnout.errors import Conflict, NotFound, Unprocessable
 from turnout.gates.domain.policy import GatePolicy, StagePolicy
 from turnout.gates.domain.report import Report
 from turnout.registry.domain.lifecycle import Lifecycle
+from turnout.registry.domain.runtime import OnnxRuntime
+from turnout.registry.domain.version import VersionRef
 
 GATED = (Lifecycle.STAGING, Lifecycle.PRODUCTION)
 
@@ -99,6 +101,23 @@ class NotGated(Unprocessable):
 class ApprovedAlready(Conflict):
     def __init__(self, by: str, version: str, to: Lifecycle) -> None:
         super().__init__(f"{by} has approved {version} for {to} already", by=by)
+
+
+class NothingToApprove(Conflict):
+    """What is signed off must be what will serve: any file could still become this version's."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__(
+            f"{version} has no file yet, so there is nothing to sign off: upload it first, or"
+            " register a version with the sha256 of its file",
+            version=version,
+        )
+
+
+def check_settled(version: VersionRef) -> None:
+    announced = version.artifact.sha256 if version.artifact else None
+    if isinstance(version.runtime, OnnxRuntime) and not (version.file_sha256 or announced):
+        raise NothingToApprove(version.version)
 
 
 class ApprovalNotFound(NotFound):
