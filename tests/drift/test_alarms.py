@@ -83,6 +83,7 @@ async def test_a_version_that_is_fed_other_values_is_named_once(watchman: Watchm
     assert alert["subject"] == f"models/{MODEL}/versions/2.0.0"
     assert alert["data"]["features"] == ["amount"]
     assert alert["data"]["whose"] == "version"
+    assert alert["data"]["report"] == f"/api/v1/models/{MODEL}/drift.html"
     assert "amount: PSI" in alert["summary"]
     assert "200 or more" in alert["summary"]
 
