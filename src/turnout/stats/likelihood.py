@@ -47,7 +47,9 @@ def restricted_to_difference(control: Sample, treatment: Sample, difference: flo
             break
         slope = _slope(treatment, p) + _slope(control, q)
         curvature = _curvature(treatment, p) + _curvature(control, q)
-        p = min(high, max(low, p + slope / curvature))
+        before, p = p, min(high, max(low, p + slope / curvature))
+        if p == before:
+            break
     return p
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from turnout.stats.likelihood import Share, divergence, restricted_to_difference
 
@@ -33,6 +33,9 @@ _STEPS = 16
 #: A crossing is known to so much of itself; after so many steps to one side it is bisected.
 _TOLERANCE = 1e-12
 _PATIENCE = 4
+
+Estimates: TypeAlias = "tuple[tuple[Share, float], ...]"
+"""Each arm, and its most likely rate under a hypothesis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,15 @@ class Rates:
 
     def room(self, critical: float) -> float:
         """The farthest below the estimate that the truth may lie, at this critical value of z."""
-        near = _crossing(lambda u: critical - self._score(u), 0.0, self.farthest)
+        near = _crossing(lambda u: critical - _score(u, self._rates(u)), 0.0, self.farthest)
         if not self._clustered:
             return near
 
         def slack(u: float) -> float:
-            score = self._score(u)
+            rates = self._rates(u)
+            score = _score(u, rates)
             alone = u / score if score > 0 else math.inf
-            return critical * math.sqrt(alone**2 + self._added(u)) - u
+            return critical * math.sqrt(alone**2 + self._added(rates)) - u
 
         step = (self.farthest - near) / _STEPS
         outside = self.farthest
@@ -78,7 +82,7 @@ class Rates:
             outside = inside
         return _crossing(slack, near, outside)
 
-    def _rates(self, u: float) -> tuple[tuple[Share, float], ...]:
+    def _rates(self, u: float) -> Estimates:
         """Each arm, and its most likely rate so far below the estimate."""
         if self.baseline is None:
             return ((self.candidate, max(0.0, self.candidate.rate - u)),)
@@ -86,21 +90,13 @@ class Rates:
         rate = restricted_to_difference(self.baseline, self.candidate, value)
         return (self.candidate, rate), (self.baseline, min(1.0, max(0.0, rate - value)))
 
-    def _score(self, u: float) -> float:
-        """The lesser z of independent events."""
-        arms = self._rates(u)
-        variance = math.fsum(rate * (1 - rate) / arm.n for arm, rate in arms)
-        score = u / math.sqrt(variance) if variance > 0 else math.inf
-        ratio = math.fsum(divergence(arm, rate) for arm, rate in arms)
-        return min(score, math.sqrt(2 * max(0.0, ratio)))
-
     @property
     def _clustered(self) -> bool:
         return any(arm.n2 > arm.n for arm in self.totals)
 
-    def _added(self, u: float) -> float:
+    def _added(self, rates: Estimates) -> float:
         """What the events of a unit that go together add to the variance of the estimate."""
-        arms = [(arm, rate) for arm, (_, rate) in zip(self.totals, self._rates(u), strict=True)]
+        arms = [(arm, rate) for arm, (_, rate) in zip(self.totals, rates, strict=True)]
         pairs = math.fsum(arm.n2 - arm.n for arm, _ in arms)
         shared = math.fsum(_covariance(arm, rate) for arm, rate in arms) / pairs
         added = 0.0
@@ -109,6 +105,14 @@ class Rates:
             own = max(_covariance(arm, rate), shared * (arm.n2 - arm.n))
             added += max(0.0, min(own, most)) / arm.n**2
         return added
+
+
+def _score(u: float, rates: Estimates) -> float:
+    """The lesser z of independent events."""
+    variance = math.fsum(rate * (1 - rate) / arm.n for arm, rate in rates)
+    score = u / math.sqrt(variance) if variance > 0 else math.inf
+    ratio = math.fsum(divergence(arm, rate) for arm, rate in rates)
+    return min(score, math.sqrt(2 * max(0.0, ratio)))
 
 
 def _covariance(arm: UnitTotals, rate: float) -> float:
