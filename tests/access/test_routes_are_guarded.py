@@ -1,6 +1,7 @@
 """Every route there is, and every one to come: who gets in, and with which role and models."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import NamedTuple
 
 import pytest
@@ -8,7 +9,8 @@ from fastapi import APIRouter
 from fastapi.routing import iter_route_contexts
 from httpx2 import AsyncClient
 
-from tests.access.conftest import Made
+from tests.access.conftest import Made, bearer, make
+from tests.conftest import Clock
 from tests.factories import NOON
 from turnout import api, db
 from turnout.alerts.commands import fire
@@ -293,3 +295,38 @@ async def test_mlflows_door_keeps_to_a_keys_models(
         f"http://test{MLFLOW}model-versions/create", json=copied, headers=headers
     )
     assert answer.status_code == 403, answer.text
+
+
+OF_EACH_DOOR = {
+    "GET /api/v1/versioning/api/models/versions": {},
+    "POST /models": {},
+    "GET /api/2.0/mlflow/registered-models/search": {"error_code": "UNAUTHENTICATED"},
+    "POST /ofrep/v1/evaluate/flags": {"errorCode": "GENERAL"},
+    "GET /v2/models/fraud-detection": {},
+}
+
+
+async def test_no_door_opens_to_what_is_no_key_any_more(
+    live_client: AsyncClient, admin: dict[str, str], holder: Made, clock: Clock
+) -> None:
+    """Each says so in the words of its clients, and none takes it for a mistake of theirs."""
+    revoked = await make(live_client, headers=admin, name="revoked", role="operator")
+    await live_client.delete(f"api-keys/{revoked['id']}", headers=admin)
+    expired = await holder(name="expired", role="operator", expires_in="1h")
+    clock.advance(timedelta(hours=2))
+    good = (await holder(name="good", role="operator"))["Authorization"]
+    forged = good[:-1] + ("A" if good[-1] != "A" else "B")
+    keys = {
+        "missing": {},
+        "expired": expired,
+        "revoked": bearer(revoked),
+        "truncated": {"Authorization": good[:-4]},
+        "forged": {"Authorization": forged},
+        "as a password": {"Authorization": good.replace("Bearer", "Basic")},
+    }
+    for operation, words in OF_EACH_DOOR.items():
+        method, path = operation.split()
+        for why, headers in keys.items():
+            answer = await live_client.request(method, f"http://test{path}", headers=headers)
+            assert answer.status_code == 401, (operation, why, answer.text)
+            assert words.items() <= answer.json().items(), (operation, why)
