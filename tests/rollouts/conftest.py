@@ -126,8 +126,9 @@ class Driver:
         """Let time pass in which nothing changed for the workers that looked, and look again."""
         now = self.clock.advance(after)
         async with transaction(self.sessions) as session:
-            behind = Rollout.finished_at.is_(None), Rollout.due_at < now
-            await session.execute(update(Rollout).where(*behind).values(due_at=now))
+            behind = select(Rollout.id).where(Rollout.finished_at.is_(None), Rollout.due_at < now)
+            free = behind.with_for_update(skip_locked=True)
+            await session.execute(update(Rollout).where(Rollout.id.in_(free)).values(due_at=now))
         await self.tick_after_outage()
 
     async def tick_after_outage(self, after: timedelta = timedelta()) -> None:
