@@ -76,6 +76,7 @@ class Worker:
     calls: Calls = field(init=False)
     courier: Courier = field(init=False)
     runtimes: RuntimePool = field(init=False)
+    claiming: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "calls", Calls(self.settings))
@@ -137,6 +138,7 @@ class Worker:
             Runner(bench=Bench(self.runtimes), calls=self.calls),
             clock=self.clock,
             at_once=self.settings.updates_at_once,
+            claiming=self.claiming,
         )
 
     async def tell(self) -> None:

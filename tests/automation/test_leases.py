@@ -5,8 +5,10 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
+import turnout.worker
 from tests.automation.conftest import SLOWLY, Dispatcher
 from tests.delivery.receivers import Receiver
+from turnout.automation.commands import carry
 from turnout.db import Sessions, transaction
 from turnout.settings import Settings
 from turnout.worker import Worker
@@ -105,9 +107,14 @@ async def test_a_lease_is_renewed_while_its_worker_works(
     assert await live_dispatcher.states(update) == ["queued", "validating", "cancelled"]
 
 
-async def test_a_long_check_holds_up_no_other_update(
-    live_dispatcher: Dispatcher, slow_rule: Receiver, settings: Settings
+async def test_a_long_check_holds_up_no_other_update_and_no_end(
+    live_dispatcher: Dispatcher,
+    slow_rule: Receiver,
+    settings: Settings,
+    sessions: Sessions,
+    monkeypatch: pytest.MonkeyPatch,
 ):
+    monkeypatch.setattr(turnout.worker, "GRACE_SECONDS", 0.2)
     await live_dispatcher.release("1.0.0", model="other")
     await live_dispatcher.register("2.0.0", model="other")
     idle = live_dispatcher.worker
@@ -117,7 +124,7 @@ async def test_a_long_check_holds_up_no_other_update(
         clock=idle.clock,
     )
     stop = asyncio.Event()
-    await live_dispatcher.ask(**SLOWLY)
+    slow = await live_dispatcher.ask(**SLOWLY)
     running = asyncio.create_task(worker.run(stop))
     await asked(slow_rule, 1)
 
@@ -126,10 +133,29 @@ async def test_a_long_check_holds_up_no_other_update(
         while (await live_dispatcher.states(other))[-1] != "rolling_out":
             await asyncio.sleep(0.05)
 
-    assert slow_rule.hold is not None
-    slow_rule.hold.set()
     stop.set()
     await running
+    assert (await live_dispatcher.states(slow))[-1] == "validating"
+    assert slow_rule.hold is not None
+    slow_rule.hold.set()
+    await leases_run_out(sessions)
+    await live_dispatcher.beat()
+    assert (await live_dispatcher.states(slow))[-1] == "rolling_out"
+    assert len(slow_rule.got) == 2, "it was asked again"
+
+
+async def test_beats_do_not_queue_up_behind_one_that_cannot_claim(
+    live_dispatcher: Dispatcher, sessions: Sessions
+):
+    worker = live_dispatcher.worker
+    async with transaction(sessions) as session:
+        await session.execute(text(f"SELECT pg_advisory_xact_lock({carry.LOCK})"))
+        waiting = asyncio.create_task(worker.carry_updates())
+        while not worker.claiming.locked():
+            await asyncio.sleep(0)
+        await worker.carry_updates()
+        assert not waiting.done()
+    await waiting
 
 
 async def leased(sessions: Sessions) -> bool:

@@ -39,10 +39,18 @@ ATTEMPTS: Final = 4
 """At checking the rules of one update: what has ended so many workers would end the next one."""
 
 
-async def carry(sessions: Sessions, runner: Runner, *, clock: Clock, at_once: int) -> None:
+async def carry(
+    sessions: Sessions, runner: Runner, *, clock: Clock, at_once: int, claiming: asyncio.Lock
+) -> None:
     """Take what is due a step further, no more than `at_once` updates under way at a time. What
-    fails for one is raised after the others have had their turn."""
-    async with transaction(sessions) as session:
+    fails for one is raised after the others have had their turn.
+
+    A process may do this again while checks go on, but only one in it is `claiming`: the others
+    would each keep a connection waiting.
+    """
+    if claiming.locked():
+        return
+    async with claiming, transaction(sessions) as session:
         claims = await _claim(session, now=clock(), at_once=at_once)
     results = await asyncio.gather(
         *(_carry(sessions, runner, claim, clock) for claim in claims), return_exceptions=True
