@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 from rich.console import RenderableType
+from rich.text import Text
 
 from turnout.cli import render
 from turnout.cli.operate import Limit, Reason
@@ -38,7 +39,7 @@ def show(alert: AlertId, url: Url = DEFAULT_URL) -> None:
     """Show one alert: what is wrong, and who did what about it."""
     with connected(url) as client:
         found = call(client, "GET", f"alerts/{alert}")
-        render.out.print(_line(found))
+        render.say(_line(found))
         rows = render.table("", "at", "state", "by", "why")
         for change in found["history"]:
             rows.add_row(
@@ -76,10 +77,10 @@ def silence(
 def _order(url: str, alert: int, verb: str, **order: str | None) -> None:
     said = {name: value for name, value in order.items() if value is not None}
     with connected(url) as client:
-        render.out.print(_line(call(client, "POST", f"alerts/{alert}/{verb}", json=said)))
+        render.say(_line(call(client, "POST", f"alerts/{alert}/{verb}", json=said)))
 
 
-def _line(alert: render.Json) -> RenderableType:
+def _line(alert: render.Json) -> Text:
     text = render.coloured(alert["state"])
     text.append(f", {alert['severity']}: {alert['summary']}", style="default")
     return text

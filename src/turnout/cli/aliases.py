@@ -42,7 +42,7 @@ def point(
     body = {name: value for name, value in wished.items() if value is not None}
     with connected(url) as client:
         now = call(client, "PUT", f"models/{model}/aliases/{alias}", json=body)
-    render.out.print(f"{model}@{now['alias']} → {now['version']}")
+    render.say(f"{model}@{now['alias']} → {now['version']}")
 
 
 @aliases.command()
@@ -58,7 +58,7 @@ def delete(
     query = {name: value for name, value in wished.items() if value is not None}
     with connected(url) as client:
         call(client, "DELETE", f"models/{model}/aliases/{alias}", params=query)
-    render.out.print(f"{model}@{alias} is no more")
+    render.say(f"{model}@{alias} is no more")
 
 
 def cleanup(
@@ -85,9 +85,9 @@ def cleanup(
     with connected(url) as client:
         done = call(client, "POST", f"models/{model}/cleanup", json=body)
     verb = "would be deleted" if done["dry_run"] else "deleted"
-    render.out.print(f"{verb}: {', '.join(done['deleted']) or 'nothing'}")
+    render.say(f"{verb}: {', '.join(done['deleted']) or 'nothing'}")
     for one in done["kept"]:
-        render.out.print(f"stays: {one['version']}, {one['reason']}")
+        render.say(f"stays: {one['version']}, {one['reason']}")
 
 
 def register(app: typer.Typer) -> None:

@@ -109,7 +109,7 @@ def _order(context: typer.Context, url: str, verb: str, **order: str | bool | No
     with connected(url) as client:
         identity = experiment_id(client, context.obj)
         view = call(client, "POST", f"experiments/{identity}/{verb}", json=said)
-        render.out.print(render_experiment.line(view))
+        render.say(render_experiment.line(view))
 
 
 def experiment_id(client: httpx2.Client, name: str) -> str:

@@ -37,7 +37,7 @@ def transition(
         moved = call(client, "POST", path, json=body)
         if moved["report"]:
             render.out.print(report(model, version, moved["report"]))
-        render.out.print(f"{model} {moved['version']}: {moved['from_stage']} → {moved['stage']}")
+        render.say(f"{model} {moved['version']}: {moved['from_stage']} → {moved['stage']}")
 
 
 def approve_version(
@@ -52,7 +52,7 @@ def approve_version(
     with connected(url) as client:
         path = f"models/{model}/versions/{version}/approvals"
         found = call(client, "POST", path, json=body)
-        render.out.print(f"{found['by']} approved {model} {version} for {found['to']}")
+        render.say(f"{found['by']} approved {model} {version} for {found['to']}")
 
 
 def register(app: typer.Typer) -> None:

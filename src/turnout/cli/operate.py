@@ -92,7 +92,7 @@ def rollback(
     """Take the version that answers off the road, with or without a rollout under way."""
     body = {"reason": reason} | ({} if to_version is None else {"to_version": to_version})
     with connected(url) as client:
-        render.out.print(render.line(call(client, "POST", f"models/{model}/rollback", json=body)))
+        render.say(render.line(call(client, "POST", f"models/{model}/rollback", json=body)))
 
 
 @rollout.callback()
@@ -128,7 +128,7 @@ def start(
         body["reason"] = reason
     with connected(url) as client:
         view = call(client, "POST", f"models/{context.obj}/rollouts", json=body)
-        render.out.print(render.line(view))
+        render.say(render.line(view))
 
 
 @rollout.command()
@@ -253,7 +253,7 @@ def replan(
     with connected(url) as client:
         identity = rollout_id(client, context.obj)
         view = call(client, "PUT", f"rollouts/{identity}/stages", json=said)
-        render.out.print(render.line(view))
+        render.say(render.line(view))
 
 
 def _json(file: typer.FileText) -> Any:
@@ -268,7 +268,7 @@ def _order(context: typer.Context, url: str, verb: str, **order: str | int | Non
     with connected(url) as client:
         identity = rollout_id(client, context.obj)
         view = call(client, "POST", f"rollouts/{identity}/{verb}", json=said)
-        render.out.print(render.line(view))
+        render.say(render.line(view))
 
 
 def _story(client: Any, identity: str) -> Any:

@@ -50,7 +50,7 @@ def export_registry(
         raise fail(f"{file} cannot be written: {error.strerror}") from None
     finally:
         beside.unlink(missing_ok=True)
-    render.out.print(f"{file}: {file.stat().st_size:,} bytes")
+    render.say(f"{file}: {file.stat().st_size:,} bytes")
 
 
 @registry.command("import")

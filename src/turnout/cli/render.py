@@ -13,6 +13,12 @@ out = Console(markup=False, emoji=False)
 
 Json = Mapping[str, Any]
 
+
+def say(line: str | Text) -> None:
+    """Print one line, however long: who pipes it into a search looks for whole lines."""
+    out.print(line, soft_wrap=True)
+
+
 COLOURS: Final = {
     "running": "cyan",
     "baking": "cyan",

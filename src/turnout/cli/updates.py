@@ -110,7 +110,7 @@ def unschedule(
     query = {} if reason is None else {"reason": reason}
     with connected(url) as client:
         call(client, "DELETE", f"update-schedules/{schedule_id}", params=query)
-        render.out.print("nothing more starts by it")
+        render.say("nothing more starts by it")
 
 
 @update.command()
