@@ -1,6 +1,9 @@
 """The OpenAPI document: kept with the source, and good enough to generate a client from."""
 
 import os
+import re
+import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,24 +16,29 @@ from turnout.openapi import AmbiguousSchema, name_schemas
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "openapi.json"
 GENERATOR = ROOT / ".venv-generator" / "bin"
-USE = """
-import sys
-
+GUIDE = (ROOT / "docs" / "guides" / "generated-clients.md").read_text(encoding="utf-8")
+SHELL, PYTHON = (re.findall(rf"```{kind}\n(.*?)```", GUIDE, re.DOTALL) for kind in ("", "python"))
+BEFORE = """
 from turnout_client import Client
 from turnout_client.api.registry import list_models, register_version
 from turnout_client.api.rollouts import start_rollout
 from turnout_client.models import Launch, NewVersion, RolloutView, Strategy, VersionView
 
-with Client(base_url=sys.argv[1], raise_on_unexpected_status=True) as client:
-    for version in ("1.0.0", "1.1.0"):
-        made = register_version.sync("churn", client=client, body=NewVersion(version=version))
+with Client(base_url="http://127.0.0.1:8000", raise_on_unexpected_status=True) as client:
+    for version in ("1.0.0", "2.0.0"):
+        body = NewVersion(version=version)
+        made = register_version.sync("fraud-detection", client=client, body=body)
         assert isinstance(made, VersionView), made
-    found = list_models.sync(client=client)
-    started = start_rollout.sync(
-        "churn", client=client, body=Launch(candidate="1.0.0", strategy=Strategy("replace"))
+    start_rollout.sync(
+        "fraud-detection",
+        client=client,
+        body=Launch(candidate="1.0.0", strategy=Strategy.REPLACE),
     )
-    assert isinstance(started, RolloutView), started
-    print([model.name for model in found.items], started.phase.value)
+    found = list_models.sync(client=client)
+"""
+AFTER = """
+assert isinstance(rollout, RolloutView), rollout
+print([model.name for model in found.items], rollout.phase.value)
 """
 REQUIRED = os.environ.get("TURNOUT_TEST_GENERATOR") == "required"
 
@@ -60,15 +68,17 @@ def test_two_classes_of_one_name_in_a_slice_are_refused() -> None:
 def test_a_client_is_generated_without_a_warning_and_works(
     service: Service, tmp_path: Path
 ) -> None:
-    path = f"{GENERATOR}{os.pathsep}{os.environ['PATH']}"
+    """As the guide does it, with a pinned generator and at the address of the service."""
+    write, generate = SHELL[0].splitlines()
+    assert write == "turnout openapi > openapi.json"
+    assert generate.startswith("uvx openapi-python-client ")
+    (tmp_path / "docs").mkdir()
+    for name, there in (("openapi.json", "."), ("openapi-client.yaml", "docs")):
+        shutil.copy(ROOT / "docs" / name, tmp_path / there)
     generated = subprocess.run(
-        [
-            GENERATOR / "openapi-python-client",
-            "generate",
-            *("--path", DOCUMENT, "--config", ROOT / "docs" / "openapi-client.yaml"),
-            *("--output-path", tmp_path / "client"),
-        ],
-        env=os.environ | {"PATH": path},
+        [GENERATOR / "openapi-python-client", *shlex.split(generate)[2:]],
+        cwd=tmp_path,
+        env=os.environ | {"PATH": f"{GENERATOR}{os.pathsep}{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,
@@ -77,11 +87,13 @@ def test_a_client_is_generated_without_a_warning_and_works(
     assert generated.returncode == 0, said
     assert "warning" not in said.lower(), said
 
+    program = f"{BEFORE}{PYTHON[0]}{AFTER}".replace("http://127.0.0.1:8000", service.url)
+    (package,) = tmp_path.glob("*/turnout_client")
     used = subprocess.run(
-        [GENERATOR / "python", "-c", USE, service.url],
-        env=os.environ | {"PYTHONPATH": str(tmp_path / "client")},
+        [GENERATOR / "python", "-c", program],
+        env=os.environ | {"PYTHONPATH": str(package.parent)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (used.returncode, used.stdout) == (0, "['churn'] succeeded\n"), used.stderr
+    assert (used.returncode, used.stdout) == (0, "['fraud-detection'] running\n"), used.stderr
