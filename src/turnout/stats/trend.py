@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from turnout.stats.arguments import require_between, require_finite, require_nonnegative
-from turnout.stats.tails import critical_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +53,9 @@ class Trend:
 
 
 def trend(points: Sequence[Point], *, confidence: float = 0.95) -> Trend:
+    # Serving requests must not wait for scipy to load.
+    from turnout.stats.tails import critical_value  # noqa: PLC0415
+
     require_between(0, 1, confidence=confidence)
     known = [point for point in points if point.weight > 0]
     weight = math.fsum(point.weight for point in known)

@@ -16,7 +16,6 @@ from turnout.monitoring.domain.thresholds import CONFIDENCE, Judge, Rule
 from turnout.observations.domain.figures import Figures
 from turnout.stats.bernoulli import log_evidence
 from turnout.stats.quantile_sketch import GAMMA, RELATIVE_ACCURACY, QuantileSketch
-from turnout.stats.tails import critical_value
 from turnout.stats.verdict import Verdict
 
 CLEARANCE: Final = 0.1
@@ -118,6 +117,9 @@ def _share_shown_above(events: int, n: int, limit: float) -> bool:
 
 
 def _mean_shown_above(latencies: QuantileSketch, mean: float, n: int, limit: float) -> bool:
+    # Serving requests must not wait for scipy to load.
+    from turnout.stats.tails import critical_value  # noqa: PLC0415
+
     squares = sum(
         count * (2 * GAMMA**index / (GAMMA + 1)) ** 2 for index, count in latencies.counts
     )

@@ -15,8 +15,6 @@ from turnout.observations.domain.evidence import ArmEvidence
 from turnout.observations.domain.judging import totals
 from turnout.observations.domain.metric import Metric
 from turnout.stats.effect import Stratum, effect
-from turnout.stats.intervals import difference
-from turnout.stats.tails import critical_value
 
 CONFIDENCE: Final = 0.95
 FEWEST_UNITS: Final = 30
@@ -72,6 +70,10 @@ def _contest(
     found = effect(strata, proportion=metric.proportion) if strata else None
     low = high = None
     if found is not None:
+        # Serving requests must not wait for scipy to load.
+        from turnout.stats.intervals import difference  # noqa: PLC0415
+        from turnout.stats.tails import critical_value  # noqa: PLC0415
+
         critical = critical_value(confidence, "two-sided", None)
         low, high = difference(strata, proportion=metric.proportion, critical=critical)
     units = sum(each.treatment.units for each in strata)
