@@ -120,8 +120,9 @@ def rollouts(found: Sequence[Json]) -> RenderableType:
         return "no rollouts"
     rows = table("", "id", "phase", "change", "model", "started")
     for column in rows.columns:
-        column.no_wrap = True
+        column.overflow = "fold"  # in a narrow terminal a cut phase or version says nothing
     rows.columns[0].min_width = 36  # an id, whole
+    rows.columns[1].no_wrap, rows.columns[1].min_width = True, len("rolled_back")
     for rollout in found:
         rows.add_row(
             rollout["id"],
