@@ -288,11 +288,13 @@ class TestLatenciesInWaves:
             predictions=1_000,
             last_at=None,
         )
-        verdicts = []
-        for variance in (0.0, 0.01):
+
+        def found(variance: float, arm: ArmEvidence | None) -> Finding:
             memory = replace(NOTHING, waves=Waves(variances=(variance,) * 6))
             moment = Moment(served=0.5, seconds=60.0)
-            finding, _ = watch(guardrail, memory, arm, None, moment, alpha=0.05)
-            verdicts.append(finding.verdict)
+            return watch(guardrail, memory, arm, None, moment, alpha=0.05)[0]
 
-        assert verdicts == [Verdict.FAIL, Verdict.PASS]
+        assert found(0.0, arm).verdict is Verdict.FAIL
+        assert found(0.01, arm).verdict is Verdict.PASS
+        assert found(0.01, arm).reason.endswith("which are slow together and count as 9")
+        assert found(0.01, None).reason == "no data: 0 requests"

@@ -8,13 +8,13 @@ from typing import Any, Final
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from turnout.observations.domain.cover import MINUTE
 from turnout.observations.domain.guardrails import Guardrail
 from turnout.stats.quantile_sketch import GAMMA, QuantileSketch, bucket
 from turnout.stats.waves import Past, Waves
 from turnout.telemetry import log
 
 LOOKS_BACK: Final = timedelta(days=2)
-MINUTE: Final = timedelta(minutes=1)
 SETTLED: Final = 2 * MINUTE
 """What is younger may not have been folded yet."""
 
@@ -44,7 +44,7 @@ _MEANS: Final = text(
     f"""
     SELECT version_id = :version_id AS own, minute, sum(latency_n)::float8 AS n, sum(latency) AS x
     {_PART}
-    GROUP BY own, minute ORDER BY own, minute
+    GROUP BY own, minute
     """
 )
 _SHARES: Final = text(
@@ -57,7 +57,7 @@ _SHARES: Final = text(
         ) AS above
         {_PART}
     ) AS part
-    GROUP BY own, minute ORDER BY own, minute
+    GROUP BY own, minute
     """  # noqa: S608  (no values in it)
 )
 

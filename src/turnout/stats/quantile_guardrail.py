@@ -111,7 +111,7 @@ def together(count: float, q: float, waves: float) -> float:
 
 
 def _counted(count: int, q: float, waves: float) -> str:
-    if not waves:
+    if not (waves and count):
         return ""
     apart = count / together(count, q, waves)
     return f", which are slow together and count as {apart:,.0f}"

@@ -23,7 +23,6 @@ class Memory:
     stays shown."""
 
     waves: Waves | None = None
-
     spending: Spending = field(default_factory=Spending)
     restarts: Restarts = field(default_factory=Restarts)
     shown: Finding | None = None
