@@ -88,7 +88,8 @@ async def test_a_refusal_has_the_codes_of_openfeature(flags: AsyncClient) -> Non
 async def test_all_flags_are_asked_for_at_once_and_kept(flags: AsyncClient) -> None:
     first = await evaluate(flags, **USER)
     again = await evaluate(flags, **USER)
-    other = await evaluate(flags, targetingKey="user-43")
+    # One may be given by chance what user-42 is given; not all of them.
+    others = [await evaluate(flags, targetingKey=f"user-{n}") for n in range(40)]
     tag = first.headers["etag"]
     known = await flags.post(
         URL, json={"context": USER}, headers={"If-None-Match": f'"x", W/{tag}'}
@@ -105,7 +106,7 @@ async def test_all_flags_are_asked_for_at_once_and_kept(flags: AsyncClient) -> N
     assert keys == ["churn", "fraud-detection", "ranking", "ranking-test", "turns"]
     assert first.content == again.content
     assert "prediction_id" not in first.text
-    assert other.headers["etag"] != tag
+    assert {other.headers["etag"] for other in others} - {tag}
     assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", tag)
     assert changed.json()["flags"][0]["value"] == "2.0.0"
 
